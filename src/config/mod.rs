@@ -1,0 +1,346 @@
+//! The server's configuration: typed sections from a TOML file with `IDP_…` variables on top, all of
+//! it validated at once, so that one run of `idp config check` reports every mistake.
+
+mod reader;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use url::Url;
+
+use crate::domain::{Issuer, SigningAlgorithm, TokenLifetime};
+use reader::Reader;
+pub use reader::{ConfigError, ConfigErrors};
+
+/// Every setting of `idp serve`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The issuer: in every token, in discovery, and what AWS registers.
+    pub issuer: Issuer,
+    /// Where environments reach the server; the issuer unless that is published elsewhere.
+    pub server_url: Url,
+    /// Where the server listens.
+    pub listen: SocketAddr,
+    /// `sqlite:PATH`.
+    pub database_url: String,
+    /// Keys.
+    pub keys: KeySettings,
+    /// TLS of the server itself; `None` behind a proxy that ends it.
+    pub tls: Option<TlsSettings>,
+    /// Where health and readiness are answered; nowhere if `None`.
+    pub ops_listen: Option<SocketAddr>,
+    /// Tokens.
+    pub tokens: TokenSettings,
+    /// Limits.
+    pub limits: LimitSettings,
+}
+
+/// `[keys]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeySettings {
+    /// The file with the key-encryption key; made on the first start.
+    pub encryption_key_file: PathBuf,
+    /// How tokens are signed.
+    pub algorithm: SigningAlgorithm,
+}
+
+/// `[tls]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// The certificate chain, PEM.
+    pub cert_file: PathBuf,
+    /// The private key, PEM.
+    pub key_file: PathBuf,
+}
+
+/// `[tokens]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenSettings {
+    /// The life of a token whose request names none.
+    pub default_ttl: TokenLifetime,
+    /// The longest life that a request may name.
+    pub max_ttl: TokenLifetime,
+}
+
+/// `[limits]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitSettings {
+    /// Connections served at once; more wait in the listen queue.
+    pub connections: usize,
+    /// Verifications and signatures that may wait; more are refused with 503.
+    pub signing_queue: usize,
+    /// How long a request may take, its body included.
+    pub request_timeout: Duration,
+}
+
+impl Default for LimitSettings {
+    fn default() -> Self {
+        Self {
+            connections: 4096,
+            signing_queue: 1024,
+            request_timeout: Duration::from_secs(15),
+        }
+    }
+}
+
+/// Looks up an environment variable; the real environment in the program, a map in tests.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+impl Settings {
+    /// Reads the settings from the text of a file (`path` is for messages and for resolving relative
+    /// paths) and the environment, which wins.
+    ///
+    /// # Errors
+    /// Every mistake that there is, not only the first.
+    pub fn load(file: Option<(&Path, &str)>, env: Lookup<'_>) -> Result<Self, ConfigErrors> {
+        let mut reader = Reader::new(file, env);
+        let settings = Self::read(&mut reader);
+        reader.finish(settings)
+    }
+
+    /// `None` only where an error was noted.
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let issuer: Option<Issuer> = reader.required(
+            "issuer",
+            "the public URL of this identity provider, for example \"https://idp.example.com\"",
+        );
+        let server_url = reader.optional_with("server_url", parse_server_url);
+        let listen = reader.or("listen", ([127, 0, 0, 1], 8080).into());
+        let database_url = reader.required_with(
+            "database.url",
+            "for example \"sqlite:/var/lib/idp/idp.db\"",
+            parse_database_url,
+        );
+        let keys = KeySettings {
+            encryption_key_file: read_key_file(reader, database_url.as_deref()),
+            algorithm: reader
+                .optional_with("keys.algorithm", |text| {
+                    SigningAlgorithm::from_name(text)
+                        .ok_or_else(|| "is neither \"RS256\" nor \"ES256\"".to_owned())
+                })
+                .unwrap_or_default(),
+        };
+        let tls = read_tls(reader);
+        let ops_listen = reader.optional("ops.listen");
+        let tokens = read_tokens(reader);
+        let limits = read_limits(reader);
+        if ops_listen == Some(listen) {
+            reader.note(
+                "ops.listen",
+                "is the address that `listen` has",
+                "give health and readiness a port of their own",
+            );
+        }
+        let issuer = issuer?;
+        Some(Self {
+            server_url: match server_url {
+                Some(url) => url,
+                None => Url::parse(issuer.as_str()).ok()?,
+            },
+            issuer,
+            listen,
+            database_url: database_url?,
+            keys,
+            tls,
+            ops_listen,
+            tokens,
+            limits,
+        })
+    }
+}
+
+fn parse_server_url(text: &str) -> Result<Url, String> {
+    // The same rule as for an issuer: https, or http on loopback.
+    text.trim_end_matches('/')
+        .parse::<Issuer>()
+        .map_err(|error| error.to_string())
+        .and_then(|_| Url::parse(text).map_err(|error| error.to_string()))
+}
+
+fn parse_database_url(text: &str) -> Result<String, String> {
+    match text.strip_prefix("sqlite:") {
+        Some(path) if !path.trim_start_matches("//").is_empty() => Ok(text.to_owned()),
+        _ => Err("is not of the form \"sqlite:PATH\"".to_owned()),
+    }
+}
+
+/// The key-encryption key's file: as set, or beside a SQLite database.
+fn read_key_file(reader: &mut Reader<'_>, database_url: Option<&str>) -> PathBuf {
+    if let Some(path) = reader.optional_path("keys.encryption_key_file") {
+        return path;
+    }
+    let database = database_url
+        .and_then(|url| url.strip_prefix("sqlite:"))
+        .map(|path| path.strip_prefix("//").unwrap_or(path))
+        .map(|path| path.split('?').next().unwrap_or(path));
+    database
+        .and_then(|path| Path::new(path).parent())
+        .unwrap_or_else(|| Path::new(""))
+        .join("key-encryption-key")
+}
+
+fn read_tls(reader: &mut Reader<'_>) -> Option<TlsSettings> {
+    let cert_file = reader.optional_path("tls.cert_file");
+    let key_file = reader.optional_path("tls.key_file");
+    match (cert_file, key_file) {
+        (Some(cert_file), Some(key_file)) => Some(TlsSettings {
+            cert_file,
+            key_file,
+        }),
+        (None, None) => None,
+        (Some(_), None) => {
+            reader.note(
+                "tls.key_file",
+                "is missing",
+                "name the private key's PEM file",
+            );
+            None
+        }
+        (None, Some(_)) => {
+            reader.note(
+                "tls.cert_file",
+                "is missing",
+                "name the certificate chain's PEM file",
+            );
+            None
+        }
+    }
+}
+
+fn read_tokens(reader: &mut Reader<'_>) -> TokenSettings {
+    let lifetime = |text: &str| {
+        text.parse()
+            .ok()
+            .and_then(TokenLifetime::from_secs)
+            .ok_or_else(|| "is not a number of seconds from 60 to 3600".to_owned())
+    };
+    let max_ttl = reader
+        .optional_with("tokens.max_ttl", lifetime)
+        .or(TokenLifetime::from_secs(TokenLifetime::MAX.into()))
+        .unwrap_or_default();
+    let default_ttl = reader.optional_with("tokens.default_ttl", lifetime);
+    if default_ttl.is_some_and(|default_ttl| default_ttl > max_ttl) {
+        reader.note(
+            "tokens.default_ttl",
+            "is longer than `tokens.max_ttl`",
+            "lower it, or raise the maximum",
+        );
+    }
+    TokenSettings {
+        default_ttl: default_ttl.unwrap_or_default().min(max_ttl),
+        max_ttl,
+    }
+}
+
+fn read_limits(reader: &mut Reader<'_>) -> LimitSettings {
+    let default = LimitSettings::default();
+    let positive = |text: &str| match text.parse::<usize>() {
+        Ok(number) if (1..=1_000_000).contains(&number) => Ok(number),
+        _ => Err("is not a number from 1 to 1000000".to_owned()),
+    };
+    let seconds = |text: &str| match text.parse::<u64>() {
+        Ok(number) if (1..=300).contains(&number) => Ok(Duration::from_secs(number)),
+        _ => Err("is not a number of seconds from 1 to 300".to_owned()),
+    };
+    LimitSettings {
+        connections: reader
+            .optional_with("limits.connections", positive)
+            .unwrap_or(default.connections),
+        signing_queue: reader
+            .optional_with("limits.signing_queue", positive)
+            .unwrap_or(default.signing_queue),
+        request_timeout: reader
+            .optional_with("limits.request_timeout", seconds)
+            .unwrap_or(default.request_timeout),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "idp.toml";
+
+    fn load(text: &str, env: &[(&str, &str)]) -> Result<Settings, ConfigErrors> {
+        Settings::load(Some((Path::new(FILE), text)), &|name| {
+            env.iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn little_is_needed() {
+        let settings = load(
+            "issuer = \"https://idp.example.com\"\n[database]\nurl = \"sqlite:/var/lib/idp/idp.db\"\n",
+            &[],
+        )
+        .unwrap();
+        assert_eq!(settings.server_url.as_str(), "https://idp.example.com/");
+        assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(
+            settings.keys.encryption_key_file,
+            Path::new("/var/lib/idp/key-encryption-key")
+        );
+        assert_eq!(settings.keys.algorithm, SigningAlgorithm::Rs256);
+        assert_eq!(settings.tokens.default_ttl.secs(), 900);
+        assert_eq!(settings.tokens.max_ttl.secs(), 3600);
+    }
+
+    #[test]
+    fn the_environment_wins_and_suffices() {
+        let env = [
+            ("IDP_ISSUER", "https://env.example"),
+            ("IDP_DATABASE_URL", "sqlite:a.db"),
+            ("IDP_KEYS_ALGORITHM", "ES256"),
+        ];
+        let settings = load("issuer = \"https://file.example\"", &env).unwrap();
+        assert_eq!(settings.issuer.as_str(), "https://env.example");
+        assert_eq!(settings.keys.algorithm, SigningAlgorithm::Es256);
+        let lookup = |name: &str| {
+            env.iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| (*value).to_owned())
+        };
+        assert!(Settings::load(None, &lookup).is_ok());
+    }
+
+    #[test]
+    fn five_mistakes_are_five_reports() {
+        let errors = load(
+            "issuer = \"http://idp.example.com\"\nlistne = \"x\"\n[database]\nurl = \"mysql:x\"\n\
+             [keys]\nalgorithm = \"EdDSA\"\n[tls]\ncert_file = \"a\"\n",
+            &[("IDP_TOKENS_MAX_TTL", "7200")],
+        )
+        .unwrap_err();
+        let text = errors.to_string();
+        assert_eq!(errors.0.len(), 6, "{text}");
+        for says in [
+            "idp.toml:1: issuer",
+            "idp.toml:2: listne is not a setting; did you mean listen?",
+            "idp.toml:4: database.url",
+            "idp.toml:6: keys.algorithm",
+            "tls.key_file is missing",
+            "IDP_TOKENS_MAX_TTL: tokens.max_ttl",
+        ] {
+            assert!(text.contains(says), "{says} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn broken_toml_says_where() {
+        let error = load("issuer = \n", &[]).unwrap_err().to_string();
+        assert!(error.contains("idp.toml:1"), "{error}");
+    }
+
+    #[test]
+    fn a_value_of_another_type_is_named() {
+        let error = load("issuer = [1]\n[database]\nurl = \"sqlite:a\"", &[])
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("idp.toml:1: issuer is an array"), "{error}");
+    }
+}

@@ -1,0 +1,289 @@
+//! Reads settings one by one and collects what is wrong with them.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use toml::de::{DeTable, DeValue};
+
+use super::Lookup;
+
+/// One mistake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// Where: `FILE:LINE`, `environment variable NAME`, or `configuration`.
+    pub place: String,
+    /// What is wrong, beginning with the setting's name.
+    pub problem: String,
+    /// What to do.
+    pub cure: String,
+}
+
+/// Every mistake of a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigErrors(pub Vec<ConfigError>);
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, error) in self.0.iter().enumerate() {
+            if at > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{}: {}", error.place, error.problem)?;
+            if !error.cure.is_empty() {
+                write!(f, "; {}", error.cure)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A setting as it was found.
+struct Entry {
+    place: String,
+    /// The text, or the name of a type that no setting has.
+    value: Result<String, &'static str>,
+}
+
+pub(super) struct Reader<'a> {
+    file: Option<&'a Path>,
+    entries: BTreeMap<String, Entry>,
+    env: Lookup<'a>,
+    known: Vec<&'static str>,
+    errors: Vec<ConfigError>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(file: Option<(&'a Path, &str)>, env: Lookup<'a>) -> Self {
+        let mut reader = Self {
+            file: file.map(|(path, _)| path),
+            entries: BTreeMap::new(),
+            env,
+            known: Vec::new(),
+            errors: Vec::new(),
+        };
+        if let Some((path, text)) = file {
+            let (table, errors) = DeTable::parse_recoverable(text);
+            for error in errors {
+                let at = error.span().map_or(0, |span| span.start);
+                reader.errors.push(ConfigError {
+                    place: format!("{}:{}", path.display(), line(text, at)),
+                    problem: error.message().to_owned(),
+                    cure: "see https://toml.io for the syntax".to_owned(),
+                });
+            }
+            reader.collect(path, text, "", table.get_ref());
+        }
+        reader
+    }
+
+    fn collect(&mut self, path: &Path, text: &str, prefix: &str, table: &DeTable<'_>) {
+        for (name, value) in table {
+            let name = format!("{prefix}{}", name.get_ref());
+            let place = format!("{}:{}", path.display(), line(text, value.span().start));
+            let value = match value.get_ref() {
+                DeValue::Table(table) if prefix.is_empty() => {
+                    self.collect(path, text, &format!("{name}."), table);
+                    continue;
+                }
+                DeValue::String(text) => Ok(text.to_string()),
+                DeValue::Integer(number) if number.radix() == 10 => Ok(number.as_str().to_owned()),
+                DeValue::Boolean(value) => Ok(value.to_string()),
+                DeValue::Array(_) => Err("an array"),
+                DeValue::Table(_) => Err("a table"),
+                _ => Err("of a type that no setting has"),
+            };
+            self.entries.insert(name, Entry { place, value });
+        }
+    }
+
+    /// Notes a mistake about `name`, at the place where it was set, if it was.
+    pub(super) fn note(&mut self, name: &'static str, problem: &str, cure: &str) {
+        let place = self
+            .entries
+            .get(name)
+            .map_or_else(|| self.whole(), |entry| entry.place.clone());
+        self.errors.push(ConfigError {
+            place,
+            problem: format!("{name} {problem}"),
+            cure: cure.to_owned(),
+        });
+    }
+
+    fn whole(&self) -> String {
+        self.file.map_or_else(
+            || "configuration".to_owned(),
+            |path| path.display().to_string(),
+        )
+    }
+
+    /// The setting's text and where it stands; the environment wins.
+    fn find(&mut self, name: &'static str) -> Option<(String, String)> {
+        self.known.push(name);
+        let variable = variable(name);
+        if let Some(text) = (self.env)(&variable).filter(|text| !text.is_empty()) {
+            return Some((text, format!("environment variable {variable}")));
+        }
+        let entry = self.entries.get(name)?;
+        match &entry.value {
+            Ok(text) => Some((text.clone(), entry.place.clone())),
+            Err(kind) => {
+                let problem = format!("is {kind}");
+                self.note(name, &problem, "write it as a quoted text or a number");
+                None
+            }
+        }
+    }
+
+    pub(super) fn optional_with<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let (text, place) = self.find(name)?;
+        match parse(&text) {
+            Ok(value) => Some(value),
+            Err(problem) => {
+                let shown: String = text.chars().take(80).collect();
+                self.errors.push(ConfigError {
+                    place,
+                    problem: format!("{name} = {shown:?}: {problem}"),
+                    cure: String::new(),
+                });
+                None
+            }
+        }
+    }
+
+    pub(super) fn optional<T: FromStr<Err: fmt::Display>>(
+        &mut self,
+        name: &'static str,
+    ) -> Option<T> {
+        self.optional_with(name, |text| {
+            text.parse().map_err(|error: T::Err| error.to_string())
+        })
+    }
+
+    pub(super) fn or<T: FromStr<Err: fmt::Display>>(
+        &mut self,
+        name: &'static str,
+        default: T,
+    ) -> T {
+        self.optional(name).unwrap_or(default)
+    }
+
+    /// A path; a relative one from the file counts from the file's directory.
+    pub(super) fn optional_path(&mut self, name: &'static str) -> Option<PathBuf> {
+        let (text, place) = self.find(name)?;
+        if text.is_empty() {
+            self.note(name, "is empty", "name a file");
+            return None;
+        }
+        let base = self
+            .file
+            .filter(|_| !place.starts_with("environment"))
+            .and_then(Path::parent);
+        Some(base.map_or_else(|| PathBuf::from(&text), |base| base.join(&text)))
+    }
+
+    pub(super) fn required_with<T>(
+        &mut self,
+        name: &'static str,
+        example: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let before = self.errors.len();
+        let value = self.optional_with(name, parse);
+        if value.is_none() && self.errors.len() == before {
+            let cure = format!("set it ({example}), here or as {}", variable(name));
+            self.note(name, "is missing", &cure);
+        }
+        value
+    }
+
+    pub(super) fn required<T: FromStr<Err: fmt::Display>>(
+        &mut self,
+        name: &'static str,
+        example: &str,
+    ) -> Option<T> {
+        self.required_with(name, example, |text| {
+            text.parse().map_err(|error: T::Err| error.to_string())
+        })
+    }
+
+    /// The settings, or everything that is wrong, unknown names included.
+    pub(super) fn finish<T>(mut self, settings: Option<T>) -> Result<T, ConfigErrors> {
+        for (name, entry) in &self.entries {
+            if !self.known.contains(&name.as_str()) {
+                let cure = closest(name, &self.known)
+                    .map(|known| format!("did you mean {known}?"))
+                    .unwrap_or_default();
+                self.errors.push(ConfigError {
+                    place: entry.place.clone(),
+                    problem: format!("{name} is not a setting"),
+                    cure,
+                });
+            }
+        }
+        match settings {
+            Some(settings) if self.errors.is_empty() => Ok(settings),
+            _ => Err(ConfigErrors(self.errors)),
+        }
+    }
+}
+
+/// `tokens.max_ttl` is `IDP_TOKENS_MAX_TTL`.
+fn variable(name: &str) -> String {
+    format!("IDP_{}", name.replace('.', "_").to_ascii_uppercase())
+}
+
+/// The line, from 1, that a byte of `text` is in.
+fn line(text: &str, at: usize) -> usize {
+    text.as_bytes()
+        .iter()
+        .take(at)
+        .filter(|byte| **byte == b'\n')
+        .count()
+        + 1
+}
+
+/// The known name that is at most three edits away and the nearest.
+fn closest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
+    known
+        .iter()
+        .map(|known| (distance(name, known), *known))
+        .min()
+        .filter(|(edits, _)| *edits <= 3)
+        .map(|(_, known)| known)
+}
+
+/// Levenshtein's distance.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, a) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in b.chars().enumerate() {
+            let substitute = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = substitute.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances() {
+        assert_eq!(distance("listen", "listne"), 2);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("same", "same"), 0);
+        assert_eq!(closest("xyzzy", &["listen", "issuer"]), None);
+    }
+}

@@ -1,0 +1,41 @@
+//! The words of the field as types: identities, subjects, audiences, issuers, ARNs, claims, audit
+//! events, time and chance. No IO, nothing asynchronous, nothing of the other rooms.
+
+mod arn;
+mod audience;
+mod audit;
+mod claims;
+mod environment;
+mod id;
+mod issuer;
+mod key;
+mod name;
+mod organization;
+mod project;
+mod random;
+mod secret;
+mod strict_json;
+mod subject;
+mod time;
+
+pub use arn::{Arn, ArnError, Partition, RoleArn};
+pub use audience::{Audience, AudienceError, DEFAULT_AUDIENCE};
+pub use audit::{Actor, AuditEvent, Outcome};
+pub use claims::{TokenClaims, TokenLifetime};
+pub use environment::{
+    Credential, Environment, EnvironmentState, JOIN_TOKEN_LIFE, JOIN_TOKEN_PREFIX, JoinToken,
+};
+pub use id::{
+    AdminTokenId, AssertionId, AuditId, EnvironmentId, IdError, JoinTokenId, KeyId, OrganizationId,
+    ProjectId, RequestId,
+};
+pub use issuer::{Issuer, IssuerError};
+pub use key::{IssuerKey, KeyState, PublicJwk, SigningAlgorithm};
+pub use name::{Name, NameError};
+pub use organization::Organization;
+pub use project::Project;
+pub use random::{Random, SystemRandom};
+pub use secret::{ExposeSecret, SecretString, bearer_secret};
+pub use strict_json::from_slice as strict_json;
+pub use subject::Subject;
+pub use time::{Clock, SimulatedClock, SystemClock, Timestamp};

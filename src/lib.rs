@@ -1,0 +1,9 @@
+//! `idp`: an OpenID Connect identity provider for environments, agents and CI jobs that need AWS.
+//!
+//! The library holds the rooms that `docs/ARCHITECTURE.md` describes; the binary is a thin shell
+//! around [`cli`]. Arrows point down only: a test reads every `crate::` reference and fails on one
+//! that the table of rooms does not allow.
+
+pub mod config;
+pub mod domain;
+pub mod ports;

@@ -1,0 +1,15 @@
+//! The traits between the middle of the house and the outside world.
+
+mod keys;
+mod signer;
+mod store;
+mod sts;
+
+pub use keys::{FetchError, FetchedKeys, KeyFetch};
+pub use signer::{SignError, Signer};
+pub use store::{
+    AdminStore, AdminToken, AuditRecord, AuditStore, Change, EnrolOutcome, EnrolmentStore,
+    EnvironmentStore, InsertOutcome, IssuerKeyStore, MintOutcome, MintRequest, MintStore,
+    OrganizationStore, Page, ProjectStore, StopOutcome, Store, StoreError,
+};
+pub use sts::{Sts, StsCredentials, StsError, StsRefusal, StsRequest};

@@ -1,0 +1,345 @@
+//! Storage. Each method is one whole transaction, so that no caller can forget a commit; a change
+//! and its audit event are one.
+
+use async_trait::async_trait;
+
+use crate::domain::{
+    AdminTokenId, Audience, AuditEvent, AuditId, Credential, Environment, EnvironmentId, Issuer,
+    IssuerKey, JoinToken, KeyId, Organization, OrganizationId, Project, ProjectId, PublicJwk,
+    Timestamp,
+};
+
+/// Why the store did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Not now: the database is unreachable, full, read-only or overloaded. Nothing was changed.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+    /// A stored value does not have the form that this version writes.
+    #[error("the database holds something unreadable: {0}")]
+    Corrupt(String),
+}
+
+/// Where a listing goes on, and how much of it: rows with an id after `after`, at most `limit`.
+#[derive(Clone, Copy, Debug)]
+pub struct Page<Id> {
+    /// The last id of the page before.
+    pub after: Option<Id>,
+    /// The most rows to return.
+    pub limit: u32,
+}
+
+/// How an insertion that depends on a parent ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InsertOutcome {
+    /// It is there.
+    Inserted,
+    /// The parent is not (or belongs to another organisation).
+    ParentMissing,
+    /// The parent is stopped.
+    ParentStopped,
+    /// One like it is there already.
+    Exists,
+}
+
+/// How a change of one row ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Changed.
+    Done,
+    /// No such row.
+    Missing,
+}
+
+/// Organisations.
+#[async_trait]
+pub trait OrganizationStore: Send + Sync {
+    /// Adds an organisation. [`InsertOutcome::Exists`] where the id is taken.
+    async fn create_organization(
+        &self,
+        organization: &Organization,
+        event: AuditEvent,
+    ) -> Result<InsertOutcome, StoreError>;
+
+    /// The organisation of that id.
+    async fn organization(&self, id: OrganizationId) -> Result<Option<Organization>, StoreError>;
+
+    /// Organisations by id.
+    async fn organizations(
+        &self,
+        page: Page<OrganizationId>,
+    ) -> Result<Vec<Organization>, StoreError>;
+
+    /// Replaces the audiences that an organisation's environments may ask for.
+    async fn set_audiences(
+        &self,
+        id: OrganizationId,
+        audiences: &[Audience],
+        event: AuditEvent,
+    ) -> Result<Change, StoreError>;
+}
+
+/// Projects.
+#[async_trait]
+pub trait ProjectStore: Send + Sync {
+    /// Adds a project to its organisation.
+    async fn create_project(
+        &self,
+        project: &Project,
+        event: AuditEvent,
+    ) -> Result<InsertOutcome, StoreError>;
+
+    /// The project of that id.
+    async fn project(&self, id: ProjectId) -> Result<Option<Project>, StoreError>;
+
+    /// An organisation's projects by id.
+    async fn projects(
+        &self,
+        organization: OrganizationId,
+        page: Page<ProjectId>,
+    ) -> Result<Vec<Project>, StoreError>;
+}
+
+/// How a stop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopOutcome {
+    /// Stopped now. No mint commits after this.
+    Stopped,
+    /// It was stopped before; nothing was recorded.
+    AlreadyStopped,
+    /// No such environment.
+    Missing,
+}
+
+/// Environments and their join tokens.
+#[async_trait]
+pub trait EnvironmentStore: Send + Sync {
+    /// Adds an environment together with its first join token.
+    /// [`InsertOutcome::ParentMissing`] where the organisation is not there, or the project is not
+    /// one of that organisation.
+    async fn create_environment(
+        &self,
+        environment: &Environment,
+        token: &JoinToken,
+        event: AuditEvent,
+    ) -> Result<InsertOutcome, StoreError>;
+
+    /// The environment of that id.
+    async fn environment(&self, id: EnvironmentId) -> Result<Option<Environment>, StoreError>;
+
+    /// An organisation's environments by id, of one project where `project` names it.
+    async fn environments(
+        &self,
+        organization: OrganizationId,
+        project: Option<ProjectId>,
+        page: Page<EnvironmentId>,
+    ) -> Result<Vec<Environment>, StoreError>;
+
+    /// Adds a join token for an environment that is not stopped; unused ones of the same
+    /// environment end.
+    async fn create_join_token(
+        &self,
+        token: &JoinToken,
+        event: AuditEvent,
+    ) -> Result<InsertOutcome, StoreError>;
+
+    /// Stops an environment for good: its key is no longer accepted, its join tokens end.
+    async fn stop_environment(
+        &self,
+        id: EnvironmentId,
+        at: Timestamp,
+        event: AuditEvent,
+    ) -> Result<StopOutcome, StoreError>;
+
+    /// The present credential of an environment, whatever its state; `None` where it has no key.
+    async fn credential(&self, id: EnvironmentId) -> Result<Option<Credential>, StoreError>;
+}
+
+/// How an enrolment ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EnrolOutcome {
+    /// The key is the environment's credential now; a former key ended.
+    Enrolled(Environment),
+    /// The token was used before, has expired or was replaced, or the environment is stopped.
+    Refused,
+    /// That key is the credential of another environment.
+    KeyInUse,
+}
+
+/// Enrolment.
+#[async_trait]
+pub trait EnrolmentStore: Send + Sync {
+    /// The join token with that SHA-256, used and expired ones too.
+    async fn join_token(&self, hash: &[u8; 32]) -> Result<Option<JoinToken>, StoreError>;
+
+    /// Consumes the join token and registers the key, both or neither: of many simultaneous tries
+    /// with one token exactly one is [`EnrolOutcome::Enrolled`].
+    async fn enrol(
+        &self,
+        token_hash: &[u8; 32],
+        kid: &str,
+        public: &PublicJwk,
+        at: Timestamp,
+        event: AuditEvent,
+    ) -> Result<EnrolOutcome, StoreError>;
+}
+
+/// The keys of issuers.
+#[async_trait]
+pub trait IssuerKeyStore: Send + Sync {
+    /// Every key of an issuer that is not retired, by creation.
+    async fn issuer_keys(&self, issuer: &Issuer) -> Result<Vec<IssuerKey>, StoreError>;
+
+    /// Any one key whose private half is sealed, of whatever issuer: what a start tries its
+    /// key-encryption key on.
+    async fn any_sealed_key(&self) -> Result<Option<IssuerKey>, StoreError>;
+
+    /// Adds keys, all or none. [`InsertOutcome::Exists`] where the issuer has an active key of an
+    /// algorithm already and one of these is active too, or where a `kid` was ever used before.
+    async fn create_issuer_keys(
+        &self,
+        keys: &[IssuerKey],
+        event: AuditEvent,
+    ) -> Result<InsertOutcome, StoreError>;
+
+    /// The key record of that id.
+    async fn issuer_key(&self, id: KeyId) -> Result<Option<IssuerKey>, StoreError>;
+}
+
+/// A mint that waits to be made durable.
+#[derive(Clone, Debug)]
+pub struct MintRequest {
+    /// Who asks; also the client whose `jti` it is.
+    pub environment_id: EnvironmentId,
+    /// The key that the assertion was proved with.
+    pub credential_kid: String,
+    /// The assertion's `jti`.
+    pub assertion_jti: String,
+    /// Until when the `jti` has to be remembered.
+    pub jti_expires_at: Timestamp,
+    /// The issuer key that is going to sign.
+    pub signing_kid: String,
+    /// The record of the mint.
+    pub event: AuditEvent,
+}
+
+/// How a mint's transaction ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MintOutcome {
+    /// Recorded; sign now.
+    Recorded,
+    /// The assertion's `jti` was used before by this client.
+    Replayed,
+    /// The environment is stopped.
+    Stopped,
+    /// The environment has another key now, or none.
+    CredentialChanged,
+    /// The issuer key is no longer active: read the key ring again.
+    SigningKeyInactive,
+}
+
+/// The hot path.
+#[async_trait]
+pub trait MintStore: Send + Sync {
+    /// Re-reads the environment's state and the signing key's, inserts the `jti` and the audit
+    /// record: one transaction, durable when this returns. Waiting mints share a commit, each with
+    /// an outcome of its own. Only [`MintOutcome::Recorded`] leaves a trace.
+    async fn record_mint(&self, mint: MintRequest) -> Result<MintOutcome, StoreError>;
+
+    /// Forgets every `jti` that expired before `now`; returns how many.
+    async fn purge_jtis(&self, now: Timestamp) -> Result<u64, StoreError>;
+}
+
+/// A stored audit record with its place in its chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditRecord {
+    /// The record's id.
+    pub id: AuditId,
+    /// The organisation whose chain it is in; the system's if `None`.
+    pub organization_id: Option<OrganizationId>,
+    /// Its place in that chain, from 1, without gaps.
+    pub seq: i64,
+    /// When it happened.
+    pub at: Timestamp,
+    /// Who did it, as [`crate::domain::Actor::to_text`] writes it.
+    pub actor: String,
+    /// What.
+    pub action: String,
+    /// On what.
+    pub target: String,
+    /// `success` or `refused`.
+    pub outcome: String,
+    /// The request that caused it.
+    pub request_id: Option<String>,
+    /// Where it came from.
+    pub source: Option<String>,
+    /// A JSON object.
+    pub details: String,
+    /// SHA-256 of the record before it in the chain; zeros for the first.
+    pub previous: [u8; 32],
+    /// SHA-256 of this one.
+    pub hash: [u8; 32],
+}
+
+/// The audit log.
+#[async_trait]
+pub trait AuditStore: Send + Sync {
+    /// Appends one event; durable when this returns. Shares commits with mints.
+    async fn append(&self, event: AuditEvent) -> Result<(), StoreError>;
+
+    /// Records of one chain with a place after `after`, in order.
+    async fn audit_records(
+        &self,
+        organization: Option<OrganizationId>,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<AuditRecord>, StoreError>;
+}
+
+/// An administrator token, without the secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminToken {
+    /// Its id.
+    pub id: AdminTokenId,
+    /// SHA-256 of the token's text.
+    pub hash: [u8; 32],
+    /// The one organisation it administers; all of them if `None`.
+    pub organization_id: Option<OrganizationId>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ceases to work, if ever.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Administrators.
+#[async_trait]
+pub trait AdminStore: Send + Sync {
+    /// Adds the first administrator token; [`InsertOutcome::Exists`] where there is any already.
+    async fn bootstrap_admin(
+        &self,
+        token: &AdminToken,
+        event: AuditEvent,
+    ) -> Result<InsertOutcome, StoreError>;
+
+    /// The administrator token with that SHA-256, expired ones too.
+    async fn admin_token(&self, hash: &[u8; 32]) -> Result<Option<AdminToken>, StoreError>;
+}
+
+/// Everything that a server stores.
+#[async_trait]
+pub trait Store:
+    OrganizationStore
+    + ProjectStore
+    + EnvironmentStore
+    + EnrolmentStore
+    + IssuerKeyStore
+    + MintStore
+    + AuditStore
+    + AdminStore
+{
+    /// Answers once the database does; for readiness.
+    async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Finishes what was accepted and closes the database.
+    async fn close(&self);
+}
