@@ -1,0 +1,22 @@
+//! JOSE: JWKs and their thumbprints, compact JWS, verifying, signing keys, and sealing of private
+//! keys at rest.
+
+mod certificate;
+mod digest;
+mod encoding;
+mod jwk;
+mod jws;
+mod private_key;
+mod seal;
+mod token;
+mod verifying_key;
+
+pub use certificate::self_signed;
+pub use digest::sha256;
+pub use encoding::{decode as base64url_decode, encode as base64url_encode};
+pub use jwk::{JwkError, PublishedKeys, thumbprint};
+pub use jws::{Jws, JwsError, JwsHeader, sign_compact, signing_input};
+pub use private_key::{KeyError, PrivateKey};
+pub use seal::{SealError, SealingKey};
+pub use token::{TokenError, TokenVerifier, UnverifiedToken, VerifiedToken};
+pub use verifying_key::VerifyingKey;
