@@ -8,3 +8,4 @@ pub mod config;
 pub mod domain;
 pub mod jose;
 pub mod ports;
+pub mod store;

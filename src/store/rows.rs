@@ -1,0 +1,301 @@
+//! Rows as the databases return them, and what they mean. The same columns in both.
+
+use std::{fmt::Display, str::FromStr};
+
+use sqlx::FromRow;
+
+use super::audit::{Head, chain_owner};
+use crate::{
+    domain::{
+        Credential, Environment, EnvironmentState, IssuerKey, JoinToken, Organization, Project,
+        SigningAlgorithm, Subject, Timestamp,
+    },
+    ports::{AdminToken, AuditRecord, StoreError},
+};
+
+fn corrupt(column: &str, error: impl Display) -> StoreError {
+    StoreError::Corrupt(format!("{column}: {error}"))
+}
+
+fn parse<T: FromStr<Err: Display>>(column: &str, text: &str) -> Result<T, StoreError> {
+    text.parse().map_err(|error| corrupt(column, error))
+}
+
+fn optional<T: FromStr<Err: Display>>(
+    column: &str,
+    text: Option<&str>,
+) -> Result<Option<T>, StoreError> {
+    text.map(|text| parse(column, text)).transpose()
+}
+
+fn json<T: serde::de::DeserializeOwned>(column: &str, text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|error| corrupt(column, error))
+}
+
+fn hash(column: &str, bytes: &[u8]) -> Result<[u8; 32], StoreError> {
+    bytes
+        .try_into()
+        .map_err(|_| corrupt(column, format!("{} bytes instead of 32", bytes.len())))
+}
+
+fn time(ms: Option<i64>) -> Option<Timestamp> {
+    ms.map(Timestamp::from_ms)
+}
+
+#[derive(FromRow)]
+pub(super) struct OrganizationRow {
+    id: String,
+    name: String,
+    audiences: String,
+    created_at: i64,
+}
+
+impl TryFrom<OrganizationRow> for Organization {
+    type Error = StoreError;
+
+    fn try_from(row: OrganizationRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: parse("organizations.id", &row.id)?,
+            name: parse("organizations.name", &row.name)?,
+            audiences: json("organizations.audiences", &row.audiences)?,
+            created_at: Timestamp::from_ms(row.created_at),
+        })
+    }
+}
+
+#[derive(FromRow)]
+pub(super) struct ProjectRow {
+    id: String,
+    organization_id: String,
+    name: String,
+    created_at: i64,
+}
+
+impl TryFrom<ProjectRow> for Project {
+    type Error = StoreError;
+
+    fn try_from(row: ProjectRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: parse("projects.id", &row.id)?,
+            organization_id: parse("projects.organization_id", &row.organization_id)?,
+            name: parse("projects.name", &row.name)?,
+            created_at: Timestamp::from_ms(row.created_at),
+        })
+    }
+}
+
+#[derive(FromRow)]
+pub(super) struct EnvironmentRow {
+    id: String,
+    organization_id: String,
+    project_id: Option<String>,
+    name: String,
+    state: String,
+    kid: Option<String>,
+    created_at: i64,
+    enrolled_at: Option<i64>,
+    stopped_at: Option<i64>,
+}
+
+impl TryFrom<EnvironmentRow> for Environment {
+    type Error = StoreError;
+
+    fn try_from(row: EnvironmentRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: parse("environments.id", &row.id)?,
+            organization_id: parse("environments.organization_id", &row.organization_id)?,
+            project_id: optional("environments.project_id", row.project_id.as_deref())?,
+            name: parse("environments.name", &row.name)?,
+            state: EnvironmentState::from_name(&row.state)
+                .ok_or_else(|| corrupt("environments.state", format!("{:?} is none", row.state)))?,
+            kid: row.kid,
+            created_at: Timestamp::from_ms(row.created_at),
+            enrolled_at: time(row.enrolled_at),
+            stopped_at: time(row.stopped_at),
+        })
+    }
+}
+
+#[derive(FromRow)]
+pub(super) struct CredentialRow {
+    id: String,
+    organization_id: String,
+    project_id: Option<String>,
+    kid: String,
+    public_key: String,
+    audiences: String,
+}
+
+impl TryFrom<CredentialRow> for Credential {
+    type Error = StoreError;
+
+    fn try_from(row: CredentialRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            subject: Subject {
+                organization: parse("environments.organization_id", &row.organization_id)?,
+                project: optional("environments.project_id", row.project_id.as_deref())?,
+                environment: parse("environments.id", &row.id)?,
+            },
+            kid: row.kid,
+            public: json("environments.public_key", &row.public_key)?,
+            audiences: json("organizations.audiences", &row.audiences)?,
+        })
+    }
+}
+
+#[derive(FromRow)]
+pub(super) struct JoinTokenRow {
+    id: String,
+    hash: Vec<u8>,
+    environment_id: String,
+    cidr: Option<String>,
+    created_at: i64,
+    expires_at: i64,
+    used_at: Option<i64>,
+    ended_at: Option<i64>,
+}
+
+impl TryFrom<JoinTokenRow> for JoinToken {
+    type Error = StoreError;
+
+    fn try_from(row: JoinTokenRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: parse("join_tokens.id", &row.id)?,
+            hash: hash("join_tokens.hash", &row.hash)?,
+            environment_id: parse("join_tokens.environment_id", &row.environment_id)?,
+            cidr: optional("join_tokens.cidr", row.cidr.as_deref())?,
+            created_at: Timestamp::from_ms(row.created_at),
+            expires_at: Timestamp::from_ms(
+                row.expires_at.min(row.ended_at.unwrap_or(row.expires_at)),
+            ),
+            used_at: time(row.used_at),
+        })
+    }
+}
+
+#[derive(FromRow)]
+pub(super) struct IssuerKeyRow {
+    id: String,
+    issuer: String,
+    kid: String,
+    algorithm: String,
+    public_key: String,
+    certificate: String,
+    sealed: Option<String>,
+    created_at: i64,
+    activated_at: Option<i64>,
+    retiring_at: Option<i64>,
+    retired_at: Option<i64>,
+}
+
+impl TryFrom<IssuerKeyRow> for IssuerKey {
+    type Error = StoreError;
+
+    fn try_from(row: IssuerKeyRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: parse("issuer_keys.id", &row.id)?,
+            issuer: parse("issuer_keys.issuer", &row.issuer)?,
+            kid: row.kid,
+            algorithm: SigningAlgorithm::from_name(&row.algorithm).ok_or_else(|| {
+                corrupt(
+                    "issuer_keys.algorithm",
+                    format!("{:?} is none", row.algorithm),
+                )
+            })?,
+            public: json("issuer_keys.public_key", &row.public_key)?,
+            certificate: row.certificate,
+            sealed: row.sealed,
+            created_at: Timestamp::from_ms(row.created_at),
+            activated_at: time(row.activated_at),
+            retiring_at: time(row.retiring_at),
+            retired_at: time(row.retired_at),
+        })
+    }
+}
+
+#[derive(FromRow)]
+pub(super) struct AdminTokenRow {
+    id: String,
+    hash: Vec<u8>,
+    organization_id: Option<String>,
+    created_at: i64,
+    expires_at: Option<i64>,
+}
+
+impl TryFrom<AdminTokenRow> for AdminToken {
+    type Error = StoreError;
+
+    fn try_from(row: AdminTokenRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: parse("admin_tokens.id", &row.id)?,
+            hash: hash("admin_tokens.hash", &row.hash)?,
+            organization_id: optional(
+                "admin_tokens.organization_id",
+                row.organization_id.as_deref(),
+            )?,
+            created_at: Timestamp::from_ms(row.created_at),
+            expires_at: time(row.expires_at),
+        })
+    }
+}
+
+#[derive(FromRow)]
+pub(super) struct HeadRow {
+    pub(super) chain: String,
+    seq: i64,
+    hash: Vec<u8>,
+}
+
+impl TryFrom<HeadRow> for Head {
+    type Error = StoreError;
+
+    fn try_from(row: HeadRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            seq: row.seq,
+            hash: hash("audit_heads.hash", &row.hash)?,
+        })
+    }
+}
+
+#[derive(FromRow)]
+pub(super) struct AuditRow {
+    chain: String,
+    seq: i64,
+    id: String,
+    at: i64,
+    actor: String,
+    action: String,
+    target: String,
+    outcome: String,
+    request_id: Option<String>,
+    source: Option<String>,
+    details: String,
+    hash: Vec<u8>,
+    previous: Option<Vec<u8>>,
+}
+
+impl TryFrom<AuditRow> for AuditRecord {
+    type Error = StoreError;
+
+    fn try_from(row: AuditRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: parse("audit.id", &row.id)?,
+            organization_id: chain_owner(&row.chain)?,
+            seq: row.seq,
+            at: Timestamp::from_ms(row.at),
+            actor: row.actor,
+            action: row.action,
+            target: row.target,
+            outcome: row.outcome,
+            request_id: row.request_id,
+            source: row.source,
+            details: row.details,
+            // The record before is missing: zeros, which its hash will not agree with.
+            previous: match row.previous {
+                Some(previous) => hash("audit.hash", &previous)?,
+                None => [0; 32],
+            },
+            hash: hash("audit.hash", &row.hash)?,
+        })
+    }
+}

@@ -1,0 +1,114 @@
+//! SQL that both databases understand. Statements that one of them runs in a way of its own lie in
+//! that one's module.
+
+pub(super) const INSERT_ORGANIZATION: &str = "INSERT INTO organizations (id, name, audiences, \
+     created_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+
+pub(super) const SELECT_ORGANIZATION: &str =
+    "SELECT id, name, audiences, created_at FROM organizations WHERE id = $1";
+
+/// Every id is greater than the empty text, which stands for "from the beginning" in all pages.
+pub(super) const SELECT_ORGANIZATIONS: &str = "SELECT id, name, audiences, created_at \
+     FROM organizations WHERE id > $1 ORDER BY id LIMIT $2";
+
+pub(super) const UPDATE_AUDIENCES: &str = "UPDATE organizations SET audiences = $2 WHERE id = $1";
+
+pub(super) const ORGANIZATION_EXISTS: &str = "SELECT 1 FROM organizations WHERE id = $1";
+
+pub(super) const INSERT_PROJECT: &str = "INSERT INTO projects (id, organization_id, name, \
+     created_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+
+pub(super) const SELECT_PROJECT: &str =
+    "SELECT id, organization_id, name, created_at FROM projects WHERE id = $1";
+
+pub(super) const SELECT_PROJECTS: &str = "SELECT id, organization_id, name, created_at \
+     FROM projects WHERE organization_id = $1 AND id > $2 ORDER BY id LIMIT $3";
+
+pub(super) const PROJECT_EXISTS: &str =
+    "SELECT 1 FROM projects WHERE id = $1 AND organization_id = $2";
+
+pub(super) const INSERT_ENVIRONMENT: &str = "INSERT INTO environments (id, organization_id, \
+     project_id, name, state, kid, created_at, enrolled_at, stopped_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
+
+pub(super) const SELECT_ENVIRONMENT: &str = "SELECT id, organization_id, project_id, name, state, \
+     kid, created_at, enrolled_at, stopped_at FROM environments WHERE id = $1";
+
+pub(super) const SELECT_ENVIRONMENTS: &str = "SELECT id, organization_id, project_id, name, state, \
+     kid, created_at, enrolled_at, stopped_at FROM environments \
+     WHERE organization_id = $1 AND id > $2 ORDER BY id LIMIT $3";
+
+pub(super) const SELECT_ENVIRONMENTS_OF_PROJECT: &str = "SELECT id, organization_id, project_id, \
+     name, state, kid, created_at, enrolled_at, stopped_at FROM environments \
+     WHERE organization_id = $1 AND project_id = $4 AND id > $2 ORDER BY id LIMIT $3";
+
+pub(super) const SELECT_STATE: &str = "SELECT state FROM environments WHERE id = $1";
+
+pub(super) const STOP_ENVIRONMENT: &str = "UPDATE environments SET state = 'stopped', \
+     stopped_at = $2 WHERE id = $1 AND state <> 'stopped'";
+
+pub(super) const INSERT_JOIN_TOKEN: &str = "INSERT INTO join_tokens (id, hash, environment_id, \
+     cidr, created_at, expires_at, used_at) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+     ON CONFLICT DO NOTHING";
+
+pub(super) const END_JOIN_TOKENS: &str = "UPDATE join_tokens SET ended_at = $2 \
+     WHERE environment_id = $1 AND used_at IS NULL AND ended_at IS NULL";
+
+pub(super) const SELECT_JOIN_TOKEN: &str = "SELECT id, hash, environment_id, cidr, created_at, \
+     expires_at, used_at, ended_at FROM join_tokens WHERE hash = $1";
+
+/// Of simultaneous tries exactly one finds `used_at` empty.
+pub(super) const USE_JOIN_TOKEN: &str = "UPDATE join_tokens SET used_at = $2 WHERE hash = $1 \
+     AND used_at IS NULL AND ended_at IS NULL AND expires_at > $2 RETURNING environment_id";
+
+pub(super) const KID_IN_USE: &str = "SELECT 1 FROM environments WHERE kid = $1 AND id <> $2";
+
+pub(super) const ENROL_ENVIRONMENT: &str = "UPDATE environments SET state = 'enrolled', kid = $2, \
+     public_key = $3, enrolled_at = $4 WHERE id = $1 AND state <> 'stopped' \
+     RETURNING id, organization_id, project_id, name, state, kid, created_at, enrolled_at, \
+     stopped_at";
+
+pub(super) const INSERT_ISSUER_KEY: &str = "INSERT INTO issuer_keys (id, issuer, kid, algorithm, \
+     public_key, certificate, sealed, created_at, activated_at, retiring_at, retired_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING";
+
+pub(super) const SELECT_ISSUER_KEYS: &str = "SELECT id, issuer, kid, algorithm, public_key, \
+     certificate, sealed, created_at, activated_at, retiring_at, retired_at FROM issuer_keys \
+     WHERE issuer = $1 AND retired_at IS NULL ORDER BY created_at, id";
+
+pub(super) const SELECT_ISSUER_KEY: &str = "SELECT id, issuer, kid, algorithm, public_key, \
+     certificate, sealed, created_at, activated_at, retiring_at, retired_at FROM issuer_keys \
+     WHERE id = $1";
+
+pub(super) const SELECT_SEALED_KEY: &str = "SELECT id, issuer, kid, algorithm, public_key, \
+     certificate, sealed, created_at, activated_at, retiring_at, retired_at FROM issuer_keys \
+     WHERE sealed IS NOT NULL LIMIT 1";
+
+pub(super) const ADMIN_EXISTS: &str = "SELECT 1 FROM admin_tokens LIMIT 1";
+
+pub(super) const INSERT_ADMIN_TOKEN: &str = "INSERT INTO admin_tokens (id, hash, organization_id, \
+     created_at, expires_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
+
+pub(super) const SELECT_ADMIN_TOKEN: &str = "SELECT id, hash, organization_id, created_at, \
+     expires_at FROM admin_tokens WHERE hash = $1";
+
+pub(super) const SELECT_HEAD: &str = "SELECT chain, seq, hash FROM audit_heads WHERE chain = $1";
+
+pub(super) const UPSERT_HEAD: &str = "INSERT INTO audit_heads (chain, seq, hash) \
+     VALUES ($1, $2, $3) ON CONFLICT (chain) DO UPDATE SET seq = excluded.seq, hash = excluded.hash";
+
+pub(super) const INSERT_AUDIT: &str = "INSERT INTO audit (chain, seq, id, at, actor, action, \
+     target, outcome, request_id, source, details, hash) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+
+pub(super) const SELECT_AUDIT: &str = "SELECT a.chain, a.seq, a.id, a.at, a.actor, a.action, \
+     a.target, a.outcome, a.request_id, a.source, a.details, a.hash, p.hash AS previous \
+     FROM audit a LEFT JOIN audit p ON p.chain = a.chain AND p.seq = a.seq - 1 \
+     WHERE a.chain = $1 AND a.seq > $2 ORDER BY a.seq LIMIT $3";
+
+/// The end of a slice of the used `jti`, `$2` rows on from `$1`.
+pub(super) const SELECT_JTI_SLICE_END: &str =
+    "SELECT key FROM used_jtis WHERE key > $1 ORDER BY key LIMIT 1 OFFSET $2";
+
+pub(super) const PURGE_JTI_SLICE: &str =
+    "DELETE FROM used_jtis WHERE key > $1 AND key <= $2 AND expires_at < $3";
