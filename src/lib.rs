@@ -6,6 +6,9 @@
 
 pub mod config;
 pub mod domain;
+pub mod iam;
 pub mod jose;
 pub mod ports;
+pub mod sigv4;
 pub mod store;
+pub mod sts;

@@ -1,0 +1,17 @@
+//! AWS Signature Version 4 on requests that come in.
+//!
+//! Only signatures in the `Authorization` header, over the body's own SHA-256: what SDKs and the
+//! CLI send to query-protocol services. ([Signing AWS API requests])
+//!
+//! [Signing AWS API requests]: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+
+mod authorization;
+mod canonical;
+mod date;
+mod error;
+mod verify;
+
+pub use authorization::{Authorization, CredentialScope};
+pub use canonical::SignedRequest;
+pub use error::SignatureError;
+pub use verify::{CLOCK_SKEW, LookupError, Verified, verify};

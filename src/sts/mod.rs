@@ -1,0 +1,30 @@
+//! The local STS: it stands in for AWS, verifies a web-identity token as AWS was seen to do, and
+//! answers in AWS's words.
+//!
+//! What AWS does is known from a record of its answers (`tests/data/sts-oidc-cases.json`). Where
+//! the record is silent, this room refuses rather than admits, and says so at the place.
+//!
+//! `params` → `token` (unverified) → `keys` and `jwks` (the issuer's keys) → `claims` → `trust`
+//! → `session` → `answer`; [`LocalSts`] is the way through. Every refusal is a [`Refusal`]: AWS's
+//! code and message for the client, and a reason for whoever runs this STS.
+
+mod answer;
+mod certificate;
+mod claims;
+mod jwks;
+mod keys;
+mod params;
+mod refusal;
+mod role_pin;
+mod roles;
+mod service;
+mod session;
+mod tags;
+mod token;
+mod trust;
+mod xml;
+
+pub use answer::Answer;
+pub use refusal::Refusal;
+pub use roles::{Provider, Role, Roles, RolesError};
+pub use service::{LocalSts, StsHttpRequest};
