@@ -4,6 +4,7 @@
 //! around [`cli`]. Arrows point down only: a test reads every `crate::` reference and fails on one
 //! that the table of rooms does not allow.
 
+pub mod client;
 pub mod config;
 pub mod domain;
 pub mod iam;
@@ -12,3 +13,4 @@ pub mod ports;
 pub mod sigv4;
 pub mod store;
 pub mod sts;
+pub mod upstream;

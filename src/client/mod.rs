@@ -1,0 +1,21 @@
+//! What runs in an environment: its identity, its tokens, the exchange with STS, and the files that
+//! it keeps and that the AWS tools read.
+
+pub mod admin;
+pub mod advice;
+pub mod assume;
+pub mod atomic_file;
+pub mod aws_files;
+pub mod credential_cache;
+pub mod credentials;
+pub mod decode;
+pub mod enrol;
+pub mod exec;
+pub mod identity;
+pub mod lock_file;
+pub mod login;
+pub mod private_file;
+mod secret_text;
+pub mod server;
+pub mod token;
+pub mod verify;
