@@ -7,9 +7,12 @@
 pub mod client;
 pub mod config;
 pub mod domain;
+pub mod http;
 pub mod iam;
 pub mod jose;
 pub mod ports;
+pub mod server;
+pub mod service;
 pub mod sigv4;
 pub mod store;
 pub mod sts;

@@ -1,0 +1,220 @@
+//! The one error type of every handler. A 5xx body is constant; what happened goes to the log, once.
+
+use std::{fmt, time::Duration};
+
+use axum::{
+    Json,
+    http::{
+        HeaderValue, StatusCode,
+        header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+    },
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+use crate::service::{AdminRefusal, EnrolRefusal, StoreError, TokenRefusal};
+
+/// How long a client is asked to wait when the server cannot serve it now.
+const RETRY_IN: Duration = Duration::from_secs(1);
+
+/// The shape in which a client of the route reads errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    /// `{"error", "error_description"}` (RFC 6749 §5.2).
+    OAuth(&'static str),
+    /// `application/problem+json` (RFC 9457).
+    Problem,
+}
+
+/// An error on its way to the client.
+#[derive(Debug)]
+pub(super) struct HttpError {
+    status: StatusCode,
+    shape: Shape,
+    detail: String,
+    /// For a 401: the challenge (RFC 9110 §11.6.1).
+    challenge: Option<&'static str>,
+}
+
+impl HttpError {
+    /// An `OAuth` error with status 400.
+    pub(super) fn oauth(error: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            shape: Shape::OAuth(error),
+            detail: detail.into(),
+            challenge: None,
+        }
+    }
+
+    /// A problem of the administration API.
+    pub(super) fn problem(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self {
+            status,
+            shape: Shape::Problem,
+            detail: detail.into(),
+            challenge: None,
+        }
+    }
+
+    /// Nobody presented a valid administrator token.
+    pub(super) fn unauthenticated() -> Self {
+        let mut error = Self::problem(
+            StatusCode::UNAUTHORIZED,
+            "present an administrator token: Authorization: Bearer idp_admin_…",
+        );
+        error.challenge = Some("Bearer realm=\"idp\"");
+        error
+    }
+
+    pub(super) const fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    pub(super) const fn with_challenge(mut self, challenge: &'static str) -> Self {
+        self.challenge = Some(challenge);
+        self
+    }
+
+    fn unavailable(shape: Shape, detail: String) -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            shape,
+            detail,
+            challenge: None,
+        }
+    }
+}
+
+impl fmt::Display for HttpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.status, self.detail)
+    }
+}
+
+impl IntoResponse for HttpError {
+    fn into_response(self) -> Response {
+        let (content_type, body) = match self.shape {
+            Shape::OAuth(error) => (
+                "application/json",
+                json!({ "error": error, "error_description": printable(&self.detail) }),
+            ),
+            Shape::Problem => (
+                "application/problem+json",
+                json!({
+                    "type": "about:blank",
+                    "title": self.status.canonical_reason().unwrap_or("Error"),
+                    "status": self.status.as_u16(),
+                    "detail": self.detail,
+                }),
+            ),
+        };
+        let mut response = (self.status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_IN.as_secs()));
+        }
+        if let Some(challenge) = self.challenge {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        response
+    }
+}
+
+/// RFC 6749 §5.2 allows `error_description` visible ASCII and space without `"` and `\`; others
+/// become `'` and `?`, so that a client that checks does not choke on what it sent itself.
+fn printable(detail: &str) -> String {
+    detail
+        .chars()
+        .map(|c| match c {
+            '"' | '\\' => '\'',
+            ' '..='~' => c,
+            '…' => '.',
+            _ => '?',
+        })
+        .collect()
+}
+
+impl From<TokenRefusal> for HttpError {
+    fn from(refusal: TokenRefusal) -> Self {
+        let detail = refusal.to_string();
+        match refusal {
+            TokenRefusal::InvalidRequest(_) => Self::oauth("invalid_request", detail),
+            TokenRefusal::InvalidClient(_) => {
+                Self::oauth("invalid_client", detail).with_status(StatusCode::UNAUTHORIZED)
+            }
+            TokenRefusal::UnauthorizedClient(_) => Self::oauth("unauthorized_client", detail),
+            TokenRefusal::InvalidTarget(_) => Self::oauth("invalid_target", detail),
+            TokenRefusal::Unavailable(_) => {
+                Self::unavailable(Shape::OAuth("temporarily_unavailable"), detail)
+            }
+        }
+    }
+}
+
+impl From<EnrolRefusal> for HttpError {
+    fn from(refusal: EnrolRefusal) -> Self {
+        let detail = refusal.to_string();
+        match refusal {
+            EnrolRefusal::InvalidRequest(_) => Self::oauth("invalid_request", detail),
+            EnrolRefusal::InvalidNonce => Self::oauth("invalid_nonce", detail),
+            EnrolRefusal::InvalidProof(_) => Self::oauth("invalid_proof", detail),
+            EnrolRefusal::InvalidJoinToken(_) => Self::oauth("invalid_grant", detail),
+            EnrolRefusal::Unavailable(_) => {
+                Self::unavailable(Shape::OAuth("temporarily_unavailable"), detail)
+            }
+        }
+    }
+}
+
+impl From<AdminRefusal> for HttpError {
+    fn from(refusal: AdminRefusal) -> Self {
+        let detail = refusal.to_string();
+        match refusal {
+            AdminRefusal::NotFound(_) => Self::problem(StatusCode::NOT_FOUND, detail),
+            AdminRefusal::Conflict(_) => Self::problem(StatusCode::CONFLICT, detail),
+            AdminRefusal::Invalid(_) => Self::problem(StatusCode::BAD_REQUEST, detail),
+            AdminRefusal::Forbidden(_) => Self::problem(StatusCode::FORBIDDEN, detail),
+            AdminRefusal::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<StoreError> for HttpError {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "a request failed because of the database");
+        Self::unavailable(
+            Shape::Problem,
+            "the identity provider's database is not available at present".to_owned(),
+        )
+    }
+}
+
+/// No such route.
+pub(super) async fn not_found() -> HttpError {
+    HttpError::problem(
+        StatusCode::NOT_FOUND,
+        "nothing is served here; the issuer's /.well-known/openid-configuration lists its endpoints",
+    )
+}
+
+/// No such method on this route; axum adds `Allow`.
+pub(super) async fn method_not_allowed() -> HttpError {
+    HttpError::problem(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "this address does not answer that method; see the Allow header",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptions_keep_to_the_characters_of_rfc_6749() {
+        assert_eq!(printable("a \"b\" \\ é\n…"), "a 'b' ' ??.");
+    }
+}

@@ -1,0 +1,124 @@
+//! From settings to a server that is ready to run.
+
+use std::{num::NonZeroUsize, sync::Arc, thread};
+
+use url::Url;
+
+use super::{ListenError, key_file};
+use crate::{
+    config::Settings,
+    domain::{Clock, Random},
+    ports::{Store, StoreError},
+    service::{KeyRingError, Nonces, Parts, Pool, Service, open_key_ring},
+    store::{OpenError, SqliteStore},
+};
+
+/// Why the server does not start. Each names the file or the setting.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database does not open.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The database does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The key-encryption key.
+    #[error(transparent)]
+    KeyFile(#[from] super::KeyFileError),
+    /// The issuer's keys do not open.
+    #[error(
+        "{error}; the key-encryption key in {file} is not the one that sealed the issuer's keys: \
+         restore that file from its backup, or set keys.encryption_key_file to where it is"
+    )]
+    KeyRing {
+        /// The key-encryption key's file.
+        file: String,
+        /// What does not open.
+        error: String,
+    },
+    /// Keys could not be made or read.
+    #[error(transparent)]
+    Keys(KeyRingError),
+    /// Threads.
+    #[error("cannot start the signing threads: {0}")]
+    Threads(std::io::Error),
+    /// The listener.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+}
+
+/// A server, put together.
+pub struct Server {
+    /// The use cases.
+    pub service: Arc<Service>,
+    /// Where environments reach it.
+    pub server_url: Url,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) settings: Settings,
+}
+
+impl Server {
+    /// Opens the database, the key-encryption key and the issuer's keys; makes what a first start
+    /// needs.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn build(
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, StartError> {
+        let store: Arc<dyn Store> =
+            Arc::new(SqliteStore::open(&settings.database_url, clock.clone()).await?);
+        let file = &settings.keys.encryption_key_file;
+        let may_create = store.any_sealed_key().await?.is_none();
+        let sealing = key_file::read_or_create(file, may_create, &*random)?;
+        let nonce_key = sealing
+            .derive("enrolment nonce")
+            .map_err(|error| StartError::Keys(error.into()))?;
+        let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let pool =
+            Pool::new(threads, settings.limits.signing_queue).map_err(StartError::Threads)?;
+        let pool = Arc::new(pool);
+        let keys = open_key_ring(
+            &*store,
+            &settings.issuer,
+            settings.keys.algorithm,
+            sealing,
+            pool.clone(),
+            &*clock,
+            &*random,
+        )
+        .await
+        .map_err(|error| match error {
+            KeyRingError::Unreadable(error) => StartError::KeyRing {
+                file: file.display().to_string(),
+                error,
+            },
+            other => StartError::Keys(other),
+        })?;
+        let service = Service::new(Parts {
+            store: store.clone(),
+            clock,
+            random,
+            issuer: settings.issuer.clone(),
+            tokens: settings.tokens,
+            keys: Arc::new(keys),
+            nonces: Nonces::new(&nonce_key, settings.issuer.clone()),
+            pool,
+        });
+        Ok(Self {
+            service: Arc::new(service),
+            server_url: settings.server_url.clone(),
+            store,
+            settings,
+        })
+    }
+}
+
+impl Server {
+    /// Closes the database of a server that was not run.
+    pub async fn close(self) {
+        self.store.close().await;
+    }
+}

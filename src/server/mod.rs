@@ -1,0 +1,15 @@
+//! The composition root: builds stores, keys, services and routers from the settings and runs them.
+
+mod build;
+mod dev;
+mod key_file;
+mod listener;
+mod publish;
+mod run;
+
+pub use build::{Server, StartError};
+pub use dev::{Dev, DevDir, DevError, ROLE_ARN};
+pub use key_file::KeyFileError;
+pub use listener::{Bound, ListenError, bind};
+pub use publish::{PublishError, publish};
+pub use run::{bootstrap_admin, serve, stop_signal};

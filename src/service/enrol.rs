@@ -1,0 +1,221 @@
+//! Enrolment: an environment registers a key that it proves to hold, with a join token as its ticket.
+
+use serde_json::{Map, Value, json};
+
+use super::{RequestContext, Service, pool::Overloaded};
+use crate::{
+    domain::{
+        Actor, EnvironmentId, ExposeSecret as _, Issuer, JOIN_TOKEN_LIFE, JOIN_TOKEN_PREFIX,
+        JoinToken, PublicJwk, SecretString,
+    },
+    jose::{Jws, VerifyingKey, base64url_encode, sha256, thumbprint},
+    ports::{EnrolOutcome, StoreError},
+};
+
+/// The `typ` of a proof of possession.
+const PROOF_TYPE: &str = "enrolment+jwt";
+
+/// What an environment sends.
+#[derive(Debug)]
+pub struct EnrolRequest {
+    /// The join token.
+    pub join_token: SecretString,
+    /// The public half of the environment's new key.
+    pub jwk: PublicJwk,
+    /// A JWS by that key over `nonce`, `aud` (the issuer) and `token_sha256`.
+    pub proof: String,
+}
+
+/// What it is now.
+#[derive(Clone, Debug)]
+pub struct Enrolled {
+    /// Its id, which is its client id.
+    pub environment_id: EnvironmentId,
+    /// The issuer that its assertions name.
+    pub issuer: Issuer,
+    /// The thumbprint of its key.
+    pub kid: String,
+}
+
+/// Why it is not enrolled.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EnrolRefusal {
+    /// A member is missing or malformed.
+    #[error("{0}")]
+    InvalidRequest(String),
+    /// The nonce is not one of this issuer's, or too old.
+    #[error(
+        "the proof's nonce is not a fresh one of this issuer; fetch /enroll/nonce and try again"
+    )]
+    InvalidNonce,
+    /// The proof does not prove.
+    #[error("{0}")]
+    InvalidProof(String),
+    /// The join token does not admit.
+    #[error("{0}")]
+    InvalidJoinToken(String),
+    /// Not now.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl From<StoreError> for EnrolRefusal {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "an enrolment was refused because of the database");
+        Self::Unavailable("the identity provider cannot record enrolments at present".to_owned())
+    }
+}
+
+impl From<Overloaded> for EnrolRefusal {
+    fn from(error: Overloaded) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl Service {
+    /// Registers the key and consumes the join token, both or neither.
+    ///
+    /// # Errors
+    /// See [`EnrolRefusal`].
+    pub async fn enrol(
+        &self,
+        request: EnrolRequest,
+        context: RequestContext,
+    ) -> Result<Enrolled, EnrolRefusal> {
+        let result = self.try_enrol(request, context).await;
+        match &result {
+            Err(EnrolRefusal::Unavailable(_)) | Ok(_) => {}
+            Err(_) => self.refusals.count("environment.enrol", context),
+        }
+        result
+    }
+
+    async fn try_enrol(
+        &self,
+        request: EnrolRequest,
+        context: RequestContext,
+    ) -> Result<Enrolled, EnrolRefusal> {
+        let text = request.join_token.expose_secret();
+        if !text.starts_with(JOIN_TOKEN_PREFIX) {
+            return Err(EnrolRefusal::InvalidRequest(format!(
+                "join_token is not a join token: those begin with {JOIN_TOKEN_PREFIX}"
+            )));
+        }
+        let hash = sha256(text.as_bytes());
+        let claims = self.verify_proof(&request).await?;
+        self.check_proof(&claims, &hash)?;
+        let token = self.store.join_token(&hash).await?;
+        let token = self.usable(token, context)?;
+        let kid = thumbprint(&request.jwk);
+        let environment = self.store.environment(token.environment_id).await?;
+        let mut event = self.event("environment.enrol", token.environment_id.to_string());
+        event.actor = Actor::Environment(token.environment_id);
+        event.organization_id = environment.map(|environment| environment.organization_id);
+        event.request_id = Some(context.id);
+        event.source = context.source;
+        event.details = json!({ "kid": kid, "join_token": token.id });
+        let outcome = self
+            .store
+            .enrol(&hash, &kid, &request.jwk, self.clock.now(), event)
+            .await?;
+        match outcome {
+            EnrolOutcome::Enrolled(environment) => {
+                self.credentials.forget(environment.id);
+                Ok(Enrolled {
+                    environment_id: environment.id,
+                    issuer: self.issuer.clone(),
+                    kid,
+                })
+            }
+            EnrolOutcome::Refused => Err(EnrolRefusal::InvalidJoinToken(
+                "the join token was used, or its environment is stopped; ask an administrator for a new one"
+                    .to_owned(),
+            )),
+            EnrolOutcome::KeyInUse => Err(EnrolRefusal::InvalidRequest(
+                "jwk is the key of another environment; make a fresh key pair".to_owned(),
+            )),
+        }
+    }
+
+    /// The proof's claims, once the key that is to be enrolled has verified them.
+    async fn verify_proof(
+        &self,
+        request: &EnrolRequest,
+    ) -> Result<Map<String, Value>, EnrolRefusal> {
+        if matches!(request.jwk, PublicJwk::Rsa { .. }) {
+            return Err(EnrolRefusal::InvalidRequest(
+                "jwk must be a P-256 (ES256) or Ed25519 (EdDSA) key".to_owned(),
+            ));
+        }
+        let key = VerifyingKey::from_jwk(&request.jwk)
+            .map_err(|error| EnrolRefusal::InvalidRequest(format!("jwk: {error}")))?;
+        let invalid = |error: &str| EnrolRefusal::InvalidProof(format!("proof: {error}"));
+        let proof = request.proof.clone();
+        self.pool
+            .run(move || {
+                let jws = Jws::parse(&proof).map_err(|error| error.to_string())?;
+                if jws.header().typ.as_deref() != Some(PROOF_TYPE) {
+                    return Err("its header's typ must be \"enrolment+jwt\"".to_owned());
+                }
+                jws.verified_claims(&key)
+                    .ok_or_else(|| "it is not signed by the key in jwk".to_owned())
+            })
+            .await?
+            .map_err(|error| invalid(&error))
+    }
+
+    fn check_proof(
+        &self,
+        claims: &Map<String, Value>,
+        hash: &[u8; 32],
+    ) -> Result<(), EnrolRefusal> {
+        let text = |name: &str| claims.get(name).and_then(Value::as_str);
+        if text("aud") != Some(self.issuer.as_str()) {
+            return Err(EnrolRefusal::InvalidProof(format!(
+                "proof: aud must be the issuer, {:?}",
+                self.issuer
+            )));
+        }
+        if text("token_sha256") != Some(&base64url_encode(hash)) {
+            return Err(EnrolRefusal::InvalidProof(
+                "proof: token_sha256 must be the base64url SHA-256 of the join token".to_owned(),
+            ));
+        }
+        let fresh = text("nonce").is_some_and(|nonce| self.nonces.accepts(nonce, self.clock.now()));
+        if fresh {
+            Ok(())
+        } else {
+            Err(EnrolRefusal::InvalidNonce)
+        }
+    }
+
+    /// Who holds a join token holds its secret, and may know why it does not admit.
+    fn usable(
+        &self,
+        token: Option<JoinToken>,
+        context: RequestContext,
+    ) -> Result<JoinToken, EnrolRefusal> {
+        let refused = |why: String| {
+            Err(EnrolRefusal::InvalidJoinToken(format!(
+                "{why}; ask an administrator for a new one (idp admin join-token create)"
+            )))
+        };
+        let Some(token) = token else {
+            return refused("the join token is unknown".to_owned());
+        };
+        if let Some(at) = token.used_at {
+            return refused(format!("the join token was used at {at}"));
+        }
+        if token.expires_at <= self.clock.now() {
+            return refused(format!(
+                "the join token ended at {}, {} minutes after it was made or when a newer one was made",
+                token.expires_at,
+                JOIN_TOKEN_LIFE.as_secs() / 60
+            ));
+        }
+        if !context.source.is_some_and(|source| token.admits(source)) && token.cidr.is_some() {
+            return refused("the join token may not be used from this address".to_owned());
+        }
+        Ok(token)
+    }
+}

@@ -1,0 +1,171 @@
+//! Use cases, one verb a function: enrol, issue a token, administer. The key ring lives here.
+
+mod administer;
+mod assertion;
+mod authenticate_admin;
+mod authenticate_client;
+mod credentials;
+mod enrol;
+mod issue_token;
+mod key_ring;
+mod nonce;
+mod open_key_ring;
+mod pool;
+mod refusals;
+
+use std::{net::IpAddr, sync::Arc};
+
+use tokio::sync::RwLock;
+
+pub use administer::{
+    AdminRefusal, CreateEnvironment, CreateOrganization, Created, IssuedJoinToken,
+};
+pub use authenticate_admin::{ADMIN_TOKEN_PREFIX, Administrator, bootstrap};
+pub use enrol::{EnrolRefusal, EnrolRequest, Enrolled};
+pub use issue_token::{IssuedToken, TokenRefusal, TokenRequest};
+pub use key_ring::{KeyRing, Rendered};
+pub use nonce::{NONCE_LIFE, Nonces};
+pub use open_key_ring::{KeyRingError, open_key_ring};
+pub use pool::{Overloaded, Pool};
+
+pub use crate::ports::{Page, StoreError};
+
+use crate::{
+    config::TokenSettings,
+    domain::{AuditEvent, Clock, Issuer, Random, RequestId},
+    ports::Store,
+};
+use credentials::Credentials;
+use refusals::Refusals;
+
+/// What a use case knows of the request that calls it.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestContext {
+    /// The request's id, in the answer's `X-Request-Id`, the log and the audit record.
+    pub id: RequestId,
+    /// Where it came from.
+    pub source: Option<IpAddr>,
+}
+
+/// What the use cases work with.
+pub struct Service {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    issuer: Issuer,
+    tokens: TokenSettings,
+    keys: Arc<KeyRing>,
+    nonces: Nonces,
+    pool: Arc<Pool>,
+    credentials: Credentials,
+    refusals: Refusals,
+    /// Held for reading from a mint's record to its signature; a stop takes it for writing.
+    in_flight: RwLock<()>,
+}
+
+/// What a [`Service`] is made of.
+pub struct Parts {
+    /// Storage.
+    pub store: Arc<dyn Store>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub random: Arc<dyn Random>,
+    /// The issuer.
+    pub issuer: Issuer,
+    /// Token lives.
+    pub tokens: TokenSettings,
+    /// The issuer's keys.
+    pub keys: Arc<KeyRing>,
+    /// Enrolment nonces.
+    pub nonces: Nonces,
+    /// Where verifications and signatures run.
+    pub pool: Arc<Pool>,
+}
+
+impl Service {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            store: parts.store,
+            clock: parts.clock,
+            random: parts.random,
+            issuer: parts.issuer,
+            tokens: parts.tokens,
+            keys: parts.keys,
+            nonces: parts.nonces,
+            pool: parts.pool,
+            credentials: Credentials::new(),
+            refusals: Refusals::default(),
+            in_flight: RwLock::new(()),
+        }
+    }
+
+    /// The issuer that this service speaks for.
+    #[must_use]
+    pub const fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
+    /// The issuer's keys.
+    #[must_use]
+    pub fn keys(&self) -> &KeyRing {
+        &self.keys
+    }
+
+    /// The clock that the service goes by.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    /// A fresh request id.
+    #[must_use]
+    pub fn request_id(&self) -> RequestId {
+        RequestId::new(&*self.clock, &*self.random)
+    }
+
+    /// A fresh enrolment nonce.
+    #[must_use]
+    pub fn nonce(&self) -> String {
+        self.nonces.issue(&*self.clock, &*self.random)
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.store.ping().await
+    }
+
+    /// The housekeeping of every few seconds: forgets expired `jti`s and records how many requests
+    /// of clients that proved nothing were refused since the last time, and why.
+    ///
+    /// # Errors
+    /// The database is not available; the counts are kept for the next time.
+    pub async fn keep_house(&self) -> Result<(), StoreError> {
+        self.store.purge_jtis(self.clock.now()).await?;
+        let mut tallies = self.refusals.take().into_iter();
+        while let Some(tally) = tallies.next() {
+            let mut event = self.event("refusals.anonymous", tally.reason);
+            event.outcome = crate::domain::Outcome::Refused;
+            event.actor = crate::domain::Actor::Anonymous;
+            event.source = tally.sample.source;
+            event.request_id = Some(tally.sample.id);
+            event.details = serde_json::json!({ "count": tally.count });
+            if let Err(error) = self.store.append(event).await {
+                self.refusals.give_back(&tally);
+                tallies.for_each(|tally| self.refusals.give_back(&tally));
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// An event of now.
+    fn event(&self, action: &'static str, target: impl Into<String>) -> AuditEvent {
+        AuditEvent::new(&*self.clock, &*self.random, action, target)
+    }
+}
