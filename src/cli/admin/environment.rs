@@ -1,0 +1,108 @@
+//! `idp admin environment`.
+
+use clap::Subcommand;
+use http::Method;
+use ipnet::IpNet;
+use serde_json::json;
+
+use super::{Api, join_token, network, text};
+use crate::{
+    cli::failure::Outcome,
+    domain::{EnvironmentId, Name, OrganizationId, ProjectId},
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Make an environment; prints its join token
+    #[command(
+        after_help = "Example:\n  idp admin environment create ci --org 0191e223-1c3c-7607-badf-303c98b52d2f \
+                            --project 019527e4-75d5-704d-a5a4-a2b52cf56198 > join-token"
+    )]
+    Create {
+        /// What people call it
+        name: Name,
+        /// The organisation's id
+        #[arg(long, value_name = "ID")]
+        org: OrganizationId,
+        /// The project's id
+        #[arg(long, value_name = "ID")]
+        project: Option<ProjectId>,
+        /// The network that the join token may be used from, such as 10.0.0.0/8 [default: any]
+        #[arg(long, value_name = "NETWORK", value_parser = network)]
+        cidr: Option<IpNet>,
+    },
+    /// List an organisation's environments
+    #[command(
+        after_help = "Example:\n  idp admin environment list --org 0191e223-1c3c-7607-badf-303c98b52d2f"
+    )]
+    List {
+        /// The organisation's id
+        #[arg(long, value_name = "ID")]
+        org: OrganizationId,
+        /// Of this project only
+        #[arg(long, value_name = "ID")]
+        project: Option<ProjectId>,
+    },
+    /// Show one environment
+    #[command(
+        after_help = "Example:\n  idp admin environment show 019527e4-75d5-704d-a5a4-a2b52cf56196"
+    )]
+    Show {
+        /// The environment's id
+        id: EnvironmentId,
+    },
+    /// Stop an environment for good: it gets no tokens from the moment that this returns
+    #[command(
+        after_help = "Example:\n  idp admin environment stop 019527e4-75d5-704d-a5a4-a2b52cf56196"
+    )]
+    Stop {
+        /// The environment's id
+        id: EnvironmentId,
+    },
+}
+
+impl Command {
+    pub(super) async fn run(self, api: &Api<'_>) -> Outcome {
+        match self {
+            Self::Create {
+                name,
+                org,
+                project,
+                cidr,
+            } => {
+                let path = format!("/organizations/{org}/environments");
+                let body = json!({ "name": name, "project_id": project, "cidr": cidr });
+                let made = api.call(Method::POST, &path, Some(body)).await?;
+                let environment = &made["environment"];
+                api.context.printer.note(&format!(
+                    "made environment {}; its subject is {}",
+                    text(environment, "id"),
+                    text(environment, "subject")
+                ));
+                join_token::print(api, &made)
+            }
+            Self::List { org, project } => {
+                let filter = project
+                    .map(|id| format!("?project_id={id}"))
+                    .unwrap_or_default();
+                let path = format!("/organizations/{org}/environments{filter}");
+                let rows = api.list(&path).await?;
+                api.table(&["id", "name", "state", "project_id", "enrolled_at"], &rows)
+            }
+            Self::Show { id } => {
+                let path = format!("/environments/{id}");
+                api.show(&api.call(Method::GET, &path, None).await?)
+            }
+            Self::Stop { id } => {
+                let path = format!("/environments/{id}/stop");
+                let stopped = api.call(Method::POST, &path, None).await?;
+                let note = format!("environment {id} is stopped: it gets no tokens any more");
+                api.context.printer.note(&note);
+                if api.context.printer.json {
+                    api.context.printer.line(&stopped.to_string())?;
+                }
+                Ok(())
+            }
+        }
+    }
+}

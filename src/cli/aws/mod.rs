@@ -1,0 +1,28 @@
+//! `idp aws …`.
+
+mod credential_process;
+mod exec;
+
+use clap::Subcommand;
+
+use super::{context::Context, failure::Outcome};
+
+/// Work with AWS credentials and trust
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    CredentialProcess(Box<credential_process::Args>),
+    Exec(Box<exec::Args>),
+}
+
+pub(super) fn run(args: Args, context: &Context) -> Outcome {
+    match args.command {
+        Command::CredentialProcess(args) => credential_process::run(*args, context),
+        Command::Exec(args) => exec::run(*args, context),
+    }
+}

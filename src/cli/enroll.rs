@@ -1,0 +1,161 @@
+//! `idp enroll`.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::{
+    context::Context,
+    exit::ExitCode,
+    failure::{Failure, Outcome},
+    input,
+};
+use crate::{
+    client::{
+        atomic_file::{AccessError, create_private_dir},
+        enrol::enrol,
+        identity::{Identity, IdentityError},
+        private_file::PrivateFileError,
+        server::{Server, ServerError, ServerUrl},
+        token::TokenSource as _,
+    },
+    domain::{Audience, JOIN_TOKEN_PREFIX, SecretString, TokenLifetime},
+};
+
+/// Enrol this environment with a join token
+///
+/// Makes a key pair, proves to the server that the private half is here, and writes
+/// $IDP_HOME/identity.json. The join token is read from --token-file, standard input or
+/// IDP_JOIN_TOKEN; it works once.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  idp enroll --url https://idp.example.com --token-file join-token"
+)]
+#[expect(
+    clippy::doc_markdown,
+    reason = "clap shows these comments as they are written"
+)]
+pub struct Args {
+    /// Address at which this environment reaches the server
+    #[arg(long, value_name = "SERVER")]
+    url: ServerUrl,
+    /// File with the join token, - for standard input [env: IDP_JOIN_TOKEN holds the token itself]
+    #[arg(long, value_name = "F")]
+    token_file: Option<PathBuf>,
+    /// Replace an identity that still works
+    #[arg(long)]
+    force: bool,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Outcome {
+    let path = context.env.identity_path()?;
+    let join_token = join_token(args, context)?;
+    context.block_on(async {
+        if !args.force {
+            keep_what_works(&path, context).await?;
+        }
+        make_room(&path)?;
+        let identity = enrol(
+            Server {
+                http: &context.http(),
+                url: &args.url,
+                clock: &*context.clock,
+            },
+            &join_token,
+        )
+        .await
+        .map_err(explain)?;
+        identity.save(&path)?;
+        report(&identity, &path, context)
+    })?
+}
+
+fn join_token(args: &Args, context: &Context) -> Outcome<SecretString> {
+    let text = match (&args.token_file, context.env.text("IDP_JOIN_TOKEN")?) {
+        (Some(file), _) => input::read(file, "join token")?,
+        (None, Some(text)) => text.to_owned().into(),
+        (None, None) => {
+            return Err(Failure::usage("a join token is needed").help(
+                "name its file with --token-file (- for standard input) or set IDP_JOIN_TOKEN; an \
+                 administrator makes one with `idp admin join-token create`",
+            ));
+        }
+    };
+    let text = text.trim();
+    if !text.starts_with(JOIN_TOKEN_PREFIX) || text.contains(char::is_whitespace) {
+        return Err(Failure::usage(format!(
+            "that is not a join token: one begins with {JOIN_TOKEN_PREFIX} and stands alone"
+        )));
+    }
+    Ok(text.into())
+}
+
+/// An identity is replaced without --force only where its loss costs nothing: it is not one, or its
+/// server does not accept it any more.
+async fn keep_what_works(path: &Path, context: &Context) -> Outcome {
+    let identity = match Identity::load(path) {
+        Ok(identity) => identity,
+        Err(IdentityError::File(PrivateFileError::Missing(_)) | IdentityError::Corrupt { .. }) => {
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let id = identity.environment_id;
+    let Ok(tokens) = context.tokens(identity) else {
+        return Ok(());
+    };
+    let shortest = TokenLifetime::from_secs(TokenLifetime::MIN.into());
+    let state = match tokens.token(&Audience::sts(), shortest).await {
+        Err(ServerError::Refused(refusal)) if refusal.error == "invalid_client" => return Ok(()),
+        Err(ServerError::Unreachable(_) | ServerError::Unexpected { .. }) => {
+            "its server cannot be asked whether it still works"
+        }
+        _ => "it works",
+    };
+    Err(Failure::new(
+        ExitCode::NotWritten,
+        anyhow::anyhow!(
+            "{} holds the identity of environment {id}, and {state}",
+            path.display()
+        ),
+    )
+    .help("pass --force to replace it, or set IDP_HOME to another directory"))
+}
+
+/// The join token works once: whether the identity can be kept is found out before it is used.
+fn make_room(path: &Path) -> Outcome {
+    if let Some(dir) = path.parent() {
+        create_private_dir(dir)?;
+        tempfile::tempfile_in(dir).map_err(AccessError::on(path, "write"))?;
+    }
+    Ok(())
+}
+
+fn explain(error: ServerError) -> Failure {
+    match error {
+        ServerError::Refused(_) => Failure::new(ExitCode::Refused, error).help(
+            "a join token works once, for ten minutes, and where it is bound to a network only from \
+             there; an administrator makes a new one with `idp admin join-token create`",
+        ),
+        other => other.into(),
+    }
+}
+
+fn report(identity: &Identity, path: &Path, context: &Context) -> Outcome {
+    context.printer.note(&format!(
+        "environment {} is enrolled with {}; its identity is in {}",
+        identity.environment_id,
+        identity.issuer,
+        path.display()
+    ));
+    if context.printer.json {
+        let summary = json!({
+            "environment_id": identity.environment_id,
+            "issuer": identity.issuer,
+            "kid": identity.kid,
+            "identity_file": path,
+        });
+        context.printer.line(&summary.to_string())?;
+    }
+    Ok(())
+}

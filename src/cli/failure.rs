@@ -1,0 +1,132 @@
+//! How a command fails: an error with its causes, what to do about it, and an exit code.
+
+use super::exit::ExitCode;
+use crate::{
+    client::{
+        atomic_file::AccessError,
+        aws_files::FileError,
+        exec::ExecError,
+        identity::IdentityError,
+        lock_file::LockError,
+        server::{Refusal, ServerError},
+        verify::VerifyError,
+    },
+    ports::FetchError,
+    upstream::http::HttpError,
+};
+
+/// What a command that failed tells the user.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub code: ExitCode,
+    /// What went wrong, with its causes.
+    pub error: anyhow::Error,
+    /// What to do about it, a line each.
+    pub help: Vec<String>,
+}
+
+/// The result of a command.
+pub type Outcome<T = ()> = Result<T, Failure>;
+
+impl Failure {
+    /// A failure with that code.
+    pub fn new(code: ExitCode, error: impl Into<anyhow::Error>) -> Self {
+        Self {
+            code,
+            error: error.into(),
+            help: Vec::new(),
+        }
+    }
+
+    /// A wrong value on the command line or in a variable that stands for one.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(ExitCode::Usage, anyhow::Error::msg(message.into()))
+    }
+
+    /// The same failure with one more line of help.
+    #[must_use]
+    pub fn help(mut self, line: impl Into<String>) -> Self {
+        self.help.push(line.into());
+        self
+    }
+}
+
+const UNREACHABLE: &str = "check the address and the network; a proxy is taken from HTTPS_PROXY and \
+     NO_PROXY, extra CA certificates from SSL_CERT_FILE or AWS_CA_BUNDLE";
+
+impl From<IdentityError> for Failure {
+    fn from(error: IdentityError) -> Self {
+        let help = error.help();
+        Self::new(ExitCode::Other, error).help(help)
+    }
+}
+
+impl From<ServerError> for Failure {
+    fn from(error: ServerError) -> Self {
+        match &error {
+            ServerError::Refused(refusal) => {
+                let help = help_for(refusal);
+                let failure = Self::new(ExitCode::Refused, error);
+                help.into_iter().fold(failure, Self::help)
+            }
+            ServerError::Key(_) => Self::new(ExitCode::Other, error),
+            ServerError::Unreachable(HttpError::Roots { .. }) => Self::new(ExitCode::Other, error)
+                .help("SSL_CERT_FILE and AWS_CA_BUNDLE name PEM files; correct or unset them"),
+            ServerError::Unreachable(_) => {
+                Self::new(ExitCode::Unreachable, error).help(UNREACHABLE)
+            }
+            ServerError::Unexpected { .. } => Self::new(ExitCode::Unreachable, error)
+                .help("check that the URL is that of an idp server, and that the server is well"),
+        }
+    }
+}
+
+fn help_for(refusal: &Refusal) -> Option<&'static str> {
+    match refusal.error.as_str() {
+        "invalid_client" | "unauthorized_client" => Some(
+            "if the environment was stopped or its key replaced, ask an administrator for a join \
+             token and run `idp enroll` again",
+        ),
+        "invalid_target" => {
+            Some("ask an administrator to allow the audience, or name another with --audience")
+        }
+        _ => None,
+    }
+}
+
+impl From<VerifyError> for Failure {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Keys(FetchError::Unreachable { .. }) => {
+                Self::new(ExitCode::Unreachable, error).help(UNREACHABLE)
+            }
+            _ => Self::new(ExitCode::Refused, error),
+        }
+    }
+}
+
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
+        Self::new(ExitCode::NotWritten, error)
+    }
+}
+
+impl From<AccessError> for Failure {
+    fn from(error: AccessError) -> Self {
+        Self::new(ExitCode::NotWritten, error)
+    }
+}
+
+impl From<LockError> for Failure {
+    fn from(error: LockError) -> Self {
+        Self::new(ExitCode::NotWritten, error)
+    }
+}
+
+impl From<ExecError> for Failure {
+    fn from(error: ExecError) -> Self {
+        let code = ExitCode::Command(error.exit_code());
+        Self::new(code, error)
+    }
+}

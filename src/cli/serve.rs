@@ -1,0 +1,24 @@
+//! `idp serve`.
+
+use std::sync::Arc;
+
+use super::{context::Context, failure::Outcome, runtime, settings::ConfigArgs};
+use crate::server::{self, Server};
+
+/// Run the identity provider
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  idp serve --config idp.toml")]
+pub struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Outcome {
+    let settings = args.config.load(context)?;
+    runtime::log(context, "idp=info")?;
+    runtime::block_on(async {
+        let (clock, random) = (Arc::clone(&context.clock), Arc::clone(&context.random));
+        let server = Server::build(settings, clock, random).await?;
+        Ok(server::serve(server).await?)
+    })?
+}
