@@ -1,0 +1,17 @@
+//! The product from end to end: the built binary, and around it the parts that its users have, which
+//! are the AWS CLI, boto3, moto, `PyJWT` and authlib.
+
+pub(crate) mod attackers;
+mod aws_sdk;
+pub(crate) mod client;
+mod demonstration;
+mod dev;
+pub(crate) mod installation;
+mod moto;
+mod publication;
+mod ran;
+mod refused_tokens;
+mod relying_parties;
+mod serve;
+mod stopped;
+mod tls;

@@ -1,0 +1,218 @@
+//! A store that fails when it is told to, and a server on it.
+
+use std::{
+    net::SocketAddr,
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use axum::Router;
+use idp::{
+    domain::{
+        Audience, AuditEvent, Credential, Environment, EnvironmentId, Issuer, IssuerKey, JoinToken,
+        KeyId, Organization, OrganizationId, Project, ProjectId, PublicJwk, SystemRandom,
+        Timestamp,
+    },
+    http,
+    jose::SealingKey,
+    ports::{
+        AdminStore, AdminToken, AuditRecord, AuditStore, Change, EnrolOutcome, EnrolmentStore,
+        EnvironmentStore, InsertOutcome, IssuerKeyStore, MintOutcome, MintRequest, MintStore,
+        OrganizationStore, Page, ProjectStore, StopOutcome, Store, StoreError,
+    },
+    service::{Nonces, Parts, Pool, Service, open_key_ring},
+    store::SqliteStore,
+};
+use tokio::sync::Semaphore;
+
+use super::{Answer, Request, World};
+
+/// What a failing database would say of itself.
+pub(crate) const REASON: &str = "disk I/O error at /secret/path";
+
+/// A store in front of another.
+pub(crate) struct Faulty {
+    inner: SqliteStore,
+    /// Whether writes fail.
+    pub(crate) no_writes: AtomicBool,
+    /// Whether reads fail.
+    pub(crate) no_reads: AtomicBool,
+    /// Where mints wait after they were recorded, if they are to.
+    pub(crate) gate: Option<Gate>,
+}
+
+/// Holds mints back.
+pub(crate) struct Gate {
+    /// Has a permit for each mint that was recorded.
+    pub(crate) recorded: Semaphore,
+    /// Takes a permit for each mint to go on.
+    pub(crate) go: Semaphore,
+}
+
+fn fail(on: &AtomicBool) -> Result<(), StoreError> {
+    if on.load(Ordering::SeqCst) {
+        Err(StoreError::Unavailable(REASON.to_owned()))
+    } else {
+        Ok(())
+    }
+}
+
+/// Implements a port by delegation: `read` and `write` methods that fail on demand.
+macro_rules! delegate {
+    ($port:ident { $($kind:ident $name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)* }) => {
+        #[async_trait]
+        impl $port for Faulty {
+            $(async fn $name(&self, $($argument: $type),*) -> Result<$answer, StoreError> {
+                fail(&self.$kind)?;
+                self.inner.$name($($argument),*).await
+            })*
+        }
+    };
+}
+
+delegate!(OrganizationStore {
+    no_writes create_organization(organization: &Organization, event: AuditEvent) -> InsertOutcome;
+    no_reads organization(id: OrganizationId) -> Option<Organization>;
+    no_reads organizations(page: Page<OrganizationId>) -> Vec<Organization>;
+    no_writes set_audiences(id: OrganizationId, audiences: &[Audience], event: AuditEvent) -> Change;
+});
+
+delegate!(ProjectStore {
+    no_writes create_project(project: &Project, event: AuditEvent) -> InsertOutcome;
+    no_reads project(id: ProjectId) -> Option<Project>;
+    no_reads projects(organization: OrganizationId, page: Page<ProjectId>) -> Vec<Project>;
+});
+
+delegate!(EnvironmentStore {
+    no_writes create_environment(
+        environment: &Environment, token: &JoinToken, event: AuditEvent
+    ) -> InsertOutcome;
+    no_reads environment(id: EnvironmentId) -> Option<Environment>;
+    no_reads environments(
+        organization: OrganizationId, project: Option<ProjectId>, page: Page<EnvironmentId>
+    ) -> Vec<Environment>;
+    no_writes create_join_token(token: &JoinToken, event: AuditEvent) -> InsertOutcome;
+    no_writes stop_environment(id: EnvironmentId, at: Timestamp, event: AuditEvent) -> StopOutcome;
+    no_reads credential(id: EnvironmentId) -> Option<Credential>;
+});
+
+delegate!(EnrolmentStore {
+    no_reads join_token(hash: &[u8; 32]) -> Option<JoinToken>;
+    no_writes enrol(
+        token_hash: &[u8; 32], kid: &str, public: &PublicJwk, at: Timestamp, event: AuditEvent
+    ) -> EnrolOutcome;
+});
+
+delegate!(IssuerKeyStore {
+    no_reads issuer_keys(issuer: &Issuer) -> Vec<IssuerKey>;
+    no_reads any_sealed_key() -> Option<IssuerKey>;
+    no_writes create_issuer_keys(keys: &[IssuerKey], event: AuditEvent) -> InsertOutcome;
+    no_reads issuer_key(id: KeyId) -> Option<IssuerKey>;
+});
+
+#[async_trait]
+impl MintStore for Faulty {
+    async fn record_mint(&self, mint: MintRequest) -> Result<MintOutcome, StoreError> {
+        fail(&self.no_writes)?;
+        let outcome = self.inner.record_mint(mint).await?;
+        if let Some(gate) = &self.gate {
+            gate.recorded.add_permits(1);
+            gate.go.acquire().await.unwrap().forget();
+        }
+        Ok(outcome)
+    }
+
+    async fn purge_jtis(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.inner.purge_jtis(now).await
+    }
+}
+
+delegate!(AuditStore {
+    no_writes append(event: AuditEvent) -> ();
+    no_reads audit_records(
+        organization: Option<OrganizationId>, after: i64, limit: u32
+    ) -> Vec<AuditRecord>;
+});
+
+delegate!(AdminStore {
+    no_writes bootstrap_admin(token: &AdminToken, event: AuditEvent) -> InsertOutcome;
+    no_reads admin_token(hash: &[u8; 32]) -> Option<AdminToken>;
+});
+
+#[async_trait]
+impl Store for Faulty {
+    async fn ping(&self) -> Result<(), StoreError> {
+        fail(&self.no_reads)?;
+        self.inner.ping().await
+    }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
+}
+
+/// A second server on a world's database, which fails on demand.
+pub(crate) struct FaultyServer {
+    pub(crate) store: Arc<Faulty>,
+    pub(crate) service: Arc<Service>,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) address: SocketAddr,
+}
+
+impl FaultyServer {
+    /// One signing thread, for which one job may wait.
+    pub(crate) async fn start(world: &World, gate: Option<Gate>) -> Self {
+        let settings = &world.settings;
+        let inner = SqliteStore::open(&settings.database_url, world.clock.clone())
+            .await
+            .unwrap();
+        let store = Arc::new(Faulty {
+            inner,
+            no_writes: AtomicBool::new(false),
+            no_reads: AtomicBool::new(false),
+            gate,
+        });
+        let key = std::fs::read_to_string(&settings.keys.encryption_key_file).unwrap();
+        let pool = Arc::new(Pool::new(NonZeroUsize::MIN, 1).unwrap());
+        let keys = open_key_ring(
+            &*store,
+            &settings.issuer,
+            settings.keys.algorithm,
+            SealingKey::from_text(&key).unwrap(),
+            pool.clone(),
+            &*world.clock,
+            &SystemRandom,
+        );
+        let service = Arc::new(Service::new(Parts {
+            keys: Arc::new(keys.await.unwrap()),
+            store: store.clone(),
+            clock: world.clock.clone(),
+            random: Arc::new(SystemRandom),
+            issuer: settings.issuer.clone(),
+            tokens: settings.tokens,
+            nonces: Nonces::new(&[0; 32], settings.issuer.clone()),
+            pool: pool.clone(),
+        }));
+        let limit = Duration::from_secs(15);
+        let router = http::router(service.clone(), &settings.server_url, Router::new(), limit)
+            .merge(http::ops_router(service.clone()));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(axum::serve(listener, router).into_future());
+        Self {
+            store,
+            service,
+            pool,
+            address,
+        }
+    }
+
+    pub(crate) async fn send(&self, request: Request) -> Answer {
+        request.send(self.address).await
+    }
+}

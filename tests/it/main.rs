@@ -1,0 +1,11 @@
+//! The integration tests, one module per subject.
+
+mod cli;
+mod credentials_file;
+mod durability;
+mod e2e;
+mod issuer;
+mod layers;
+mod store;
+mod sts;
+mod support;

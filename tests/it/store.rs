@@ -1,0 +1,73 @@
+//! The store. `cases` holds a case for every method; each database runs them all.
+
+mod cases;
+mod crowd;
+mod fixture;
+mod sqlite;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use idp::{domain::Clock, ports::Store};
+
+/// A database to try the cases on. A further one needs this and a line `conformance!(…)`.
+#[async_trait]
+trait Database: Send + Sync {
+    /// A fresh, empty database.
+    async fn create() -> Self
+    where
+        Self: Sized;
+
+    /// A store on it, as after a start of the server.
+    async fn open(&self, clock: Arc<dyn Clock>) -> Arc<dyn Store>;
+
+    /// Does what somebody with access to the database can do behind the store's back.
+    async fn tamper(&self, sql: &'static str);
+}
+
+macro_rules! conformance {
+    ($database:ty) => {
+        crate::store::conformance!($database:
+            cases: [
+                organizations,
+                audiences,
+                projects,
+                environments,
+                join_tokens,
+                stopping,
+                enrolment,
+                enrolment_refused,
+                credentials,
+                issuer_keys,
+                issuer_keys_that_collide,
+                mints,
+                mints_refused,
+                jtis_outlive_a_restart,
+                jtis_are_forgotten_once_expired,
+                audit,
+                audit_chains_betray_edits,
+                administrators,
+                closing
+            ],
+            crowd: [
+                mints_together_end_each_its_own_way,
+                one_assertion_many_times_mints_once,
+                one_join_token_enrols_one,
+                nothing_is_minted_after_a_stop,
+                waiters_that_leave_harm_nobody,
+                changes_and_mints_interleave,
+                one_administrator_is_the_first
+            ]
+        );
+    };
+    ($database:ty: $($module:ident: [$($case:ident),*]),*) => {
+        $($(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                let database = <$database as super::Database>::create().await;
+                super::$module::$case(&database).await;
+            }
+        )*)*
+    };
+}
+use conformance;

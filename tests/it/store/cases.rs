@@ -1,0 +1,839 @@
+//! A case for every method of the store: that it does what it says, and each way it can end.
+
+use std::time::Duration;
+
+use idp::{
+    domain::{
+        Actor, AdminTokenId, Audience, EnvironmentState, Outcome, RequestId, SigningAlgorithm,
+        Subject, SystemRandom,
+    },
+    ports::{
+        AdminToken, Change, EnrolOutcome, InsertOutcome, MintOutcome, Page, StopOutcome, StoreError,
+    },
+    store::first_broken,
+};
+
+use super::{
+    Database,
+    fixture::{SIGNING_KID, World, issuer, jwk},
+};
+
+/// Everything from the beginning.
+const fn all<Id>() -> Page<Id> {
+    Page {
+        after: None,
+        limit: 100,
+    }
+}
+
+pub(super) async fn organizations(database: &impl Database) {
+    let world = World::new(database).await;
+    let store = &world.store;
+    store.ping().await.unwrap();
+    let mut stored = Vec::new();
+    for _ in 0..3 {
+        stored.push(world.stored_organization().await);
+    }
+    let first = &stored[0];
+    assert_eq!(
+        store.organization(first.id).await.unwrap().as_ref(),
+        Some(first)
+    );
+    assert_eq!(
+        store.organization(world.organization().id).await.unwrap(),
+        None
+    );
+    assert_eq!(store.organizations(all()).await.unwrap(), stored);
+    let page = Page {
+        after: Some(first.id),
+        limit: 1,
+    };
+    assert_eq!(store.organizations(page).await.unwrap(), stored[1..2]);
+
+    let again = store
+        .create_organization(first, world.event(Some(first.id)))
+        .await;
+    assert_eq!(again.unwrap(), InsertOutcome::Exists);
+    assert_eq!(
+        world.length(Some(first.id)).await,
+        1,
+        "only changes are recorded"
+    );
+}
+
+pub(super) async fn audiences(database: &impl Database) {
+    let world = World::new(database).await;
+    let organization = world.stored_organization().await;
+    let audiences: Vec<Audience> = vec!["https://vault.example.com".parse().unwrap()];
+    let event = || world.event(Some(organization.id));
+    let changed = world
+        .store
+        .set_audiences(organization.id, &audiences, event())
+        .await;
+    assert_eq!(changed.unwrap(), Change::Done);
+    let read = world.store.organization(organization.id).await.unwrap();
+    assert_eq!(read.unwrap().audiences, audiences);
+    assert_eq!(world.length(Some(organization.id)).await, 2);
+
+    let missing = world
+        .store
+        .set_audiences(world.organization().id, &audiences, event())
+        .await;
+    assert_eq!(missing.unwrap(), Change::Missing);
+    assert_eq!(world.length(Some(organization.id)).await, 2);
+}
+
+pub(super) async fn projects(database: &impl Database) {
+    let world = World::new(database).await;
+    let store = &world.store;
+    let organization = world.stored_organization().await.id;
+    let other = world.stored_organization().await.id;
+    let mut stored = Vec::new();
+    for _ in 0..3 {
+        stored.push(world.stored_project(organization).await);
+    }
+    world.stored_project(other).await;
+    let first = &stored[0];
+    assert_eq!(store.project(first.id).await.unwrap().as_ref(), Some(first));
+    assert_eq!(
+        store.project(world.project(organization).id).await.unwrap(),
+        None
+    );
+    assert_eq!(store.projects(organization, all()).await.unwrap(), stored);
+    let page = Page {
+        after: Some(first.id),
+        limit: 1,
+    };
+    assert_eq!(
+        store.projects(organization, page).await.unwrap(),
+        stored[1..2]
+    );
+
+    let event = || world.event(Some(organization));
+    assert_eq!(
+        store.create_project(first, event()).await.unwrap(),
+        InsertOutcome::Exists
+    );
+    let orphan = world.project(world.organization().id);
+    assert_eq!(
+        store.create_project(&orphan, event()).await.unwrap(),
+        InsertOutcome::ParentMissing
+    );
+    assert_eq!(world.length(Some(organization)).await, 4);
+}
+
+pub(super) async fn environments(database: &impl Database) {
+    let world = World::new(database).await;
+    let store = &world.store;
+    let organization = world.stored_organization().await.id;
+    let other = world.stored_organization().await.id;
+    let project = world.stored_project(organization).await.id;
+    let (bare, token) = world.stored_environment(organization, None).await;
+    let (first, _) = world.stored_environment(organization, Some(project)).await;
+    let (second, _) = world.stored_environment(organization, Some(project)).await;
+    world.stored_environment(other, None).await;
+
+    assert_eq!(
+        store.environment(first.id).await.unwrap().as_ref(),
+        Some(&first)
+    );
+    let absent = world.environment(organization, None);
+    assert_eq!(store.environment(absent.id).await.unwrap(), None);
+    assert_eq!(
+        store.environments(organization, None, all()).await.unwrap(),
+        [bare.clone(), first.clone(), second.clone()]
+    );
+    assert_eq!(
+        store
+            .environments(organization, Some(project), all())
+            .await
+            .unwrap(),
+        [first.clone(), second.clone()]
+    );
+    assert_eq!(
+        store
+            .environments(other, Some(project), all())
+            .await
+            .unwrap(),
+        [],
+        "a project of another organisation"
+    );
+    let page = Page {
+        after: Some(bare.id),
+        limit: 1,
+    };
+    assert_eq!(
+        store.environments(organization, None, page).await.unwrap(),
+        std::slice::from_ref(&first)
+    );
+    let page = Page {
+        after: Some(first.id),
+        limit: 1,
+    };
+    assert_eq!(
+        store
+            .environments(organization, Some(project), page)
+            .await
+            .unwrap(),
+        [second]
+    );
+
+    let before = world.length(Some(organization)).await;
+    for (environment, token, outcome) in [
+        (bare.clone(), world.token(bare.id), InsertOutcome::Exists),
+        // A join token that there is already takes the environment down with it.
+        (absent.clone(), token, InsertOutcome::Exists),
+        (
+            world.environment(world.organization().id, None),
+            world.token(bare.id),
+            InsertOutcome::ParentMissing,
+        ),
+        (
+            world.environment(organization, Some(world.project(organization).id)),
+            world.token(bare.id),
+            InsertOutcome::ParentMissing,
+        ),
+        (
+            world.environment(other, Some(project)),
+            world.token(bare.id),
+            InsertOutcome::ParentMissing,
+        ),
+    ] {
+        let event = world.event(Some(organization));
+        assert_eq!(
+            store
+                .create_environment(&environment, &token, event)
+                .await
+                .unwrap(),
+            outcome
+        );
+    }
+    assert_eq!(store.environment(absent.id).await.unwrap(), None);
+    assert_eq!(world.length(Some(organization)).await, before);
+}
+
+pub(super) async fn join_tokens(database: &impl Database) {
+    let world = World::new(database).await;
+    let store = &world.store;
+    let organization = world.stored_organization().await.id;
+    let (environment, first) = world.stored_environment(organization, None).await;
+    assert_eq!(
+        store.join_token(&first.hash).await.unwrap().as_ref(),
+        Some(&first)
+    );
+    assert_eq!(store.join_token(&[9; 32]).await.unwrap(), None);
+
+    world.clock.advance(Duration::from_secs(1));
+    let mut second = world.token(environment.id);
+    second.cidr = Some("2001:db8::/32".parse().unwrap());
+    let event = || world.event(Some(organization));
+    assert_eq!(
+        store.create_join_token(&second, event()).await.unwrap(),
+        InsertOutcome::Inserted
+    );
+    assert_eq!(
+        store.join_token(&second.hash).await.unwrap().as_ref(),
+        Some(&second)
+    );
+    let replaced = store.join_token(&first.hash).await.unwrap().unwrap();
+    assert!(replaced.expires_at <= world.now(), "the first has ended");
+    assert_eq!(world.enrol(&first, "k").await, EnrolOutcome::Refused);
+    world.clock.set(first.created_at);
+    assert_eq!(
+        world.enrol(&first, "k").await,
+        EnrolOutcome::Refused,
+        "a clock set back does not bring it to life again"
+    );
+
+    assert_eq!(
+        store.create_join_token(&second, event()).await.unwrap(),
+        InsertOutcome::Exists
+    );
+    assert_eq!(
+        store.join_token(&second.hash).await.unwrap().as_ref(),
+        Some(&second),
+        "what failed has ended nothing"
+    );
+    let orphan = world.token(world.environment(organization, None).id);
+    assert_eq!(
+        store.create_join_token(&orphan, event()).await.unwrap(),
+        InsertOutcome::ParentMissing
+    );
+    store
+        .stop_environment(environment.id, world.now(), event())
+        .await
+        .unwrap();
+    let late = world.token(environment.id);
+    assert_eq!(
+        store.create_join_token(&late, event()).await.unwrap(),
+        InsertOutcome::ParentStopped
+    );
+}
+
+pub(super) async fn stopping(database: &impl Database) {
+    let world = World::new(database).await;
+    let store = &world.store;
+    let organization = world.stored_organization().await.id;
+    let (environment, token) = world.stored_environment(organization, None).await;
+    let event = || world.event(Some(organization));
+    let at = world.later(5);
+    assert_eq!(
+        store
+            .stop_environment(environment.id, at, event())
+            .await
+            .unwrap(),
+        StopOutcome::Stopped
+    );
+    let stopped = store.environment(environment.id).await.unwrap().unwrap();
+    assert_eq!(stopped.state, EnvironmentState::Stopped);
+    assert_eq!(stopped.stopped_at, Some(at));
+    assert_eq!(
+        world.enrol(&token, "k").await,
+        EnrolOutcome::Refused,
+        "its join tokens have ended"
+    );
+
+    let before = world.length(Some(organization)).await;
+    assert_eq!(
+        store
+            .stop_environment(environment.id, world.later(9), event())
+            .await
+            .unwrap(),
+        StopOutcome::AlreadyStopped
+    );
+    let still = store.environment(environment.id).await.unwrap().unwrap();
+    assert_eq!(still.stopped_at, Some(at));
+    let absent = world.environment(organization, None).id;
+    assert_eq!(
+        store.stop_environment(absent, at, event()).await.unwrap(),
+        StopOutcome::Missing
+    );
+    assert_eq!(world.length(Some(organization)).await, before);
+}
+
+pub(super) async fn enrolment(database: &impl Database) {
+    let world = World::new(database).await;
+    let store = &world.store;
+    let organization = world.stored_organization().await.id;
+    let (environment, token) = world.stored_environment(organization, None).await;
+    world.clock.advance(Duration::from_secs(1));
+    let EnrolOutcome::Enrolled(enrolled) = world.enrol(&token, "first").await else {
+        panic!("refused");
+    };
+    assert_eq!(enrolled.state, EnvironmentState::Enrolled);
+    assert_eq!(enrolled.kid.as_deref(), Some("first"));
+    assert_eq!(enrolled.enrolled_at, Some(world.now()));
+    assert_eq!(
+        store.environment(environment.id).await.unwrap(),
+        Some(enrolled)
+    );
+    let used = store.join_token(&token.hash).await.unwrap().unwrap();
+    assert_eq!(used.used_at, Some(world.now()));
+    assert_eq!(world.length(None).await, 1, "the event is in its chain");
+
+    // An environment that lost its key enrols again; the former key ends.
+    let again = world.token(environment.id);
+    store
+        .create_join_token(&again, world.event(Some(organization)))
+        .await
+        .unwrap();
+    assert!(matches!(
+        world.enrol(&again, "second").await,
+        EnrolOutcome::Enrolled(_)
+    ));
+    let credential = store.credential(environment.id).await.unwrap().unwrap();
+    assert_eq!(credential.kid, "second");
+}
+
+pub(super) async fn enrolment_refused(database: &impl Database) {
+    let world = World::new(database).await;
+    let store = &world.store;
+    let organization = world.stored_organization().await.id;
+    let (environment, token) = world.stored_environment(organization, None).await;
+    let holder = world.enrolled(organization).await;
+    let before = world.length(None).await;
+
+    let unknown = world.token(environment.id);
+    assert_eq!(world.enrol(&unknown, "k").await, EnrolOutcome::Refused);
+
+    assert_eq!(
+        world.enrol(&token, &holder.kid).await,
+        EnrolOutcome::KeyInUse
+    );
+    assert_eq!(
+        store.join_token(&token.hash).await.unwrap().as_ref(),
+        Some(&token),
+        "both or neither: the token was not consumed"
+    );
+
+    world.clock.set(token.expires_at);
+    assert_eq!(
+        world.enrol(&token, "k").await,
+        EnrolOutcome::Refused,
+        "expired"
+    );
+    assert_eq!(world.length(None).await, before);
+    world.clock.set(token.created_at);
+    assert!(matches!(
+        world.enrol(&token, "k").await,
+        EnrolOutcome::Enrolled(_)
+    ));
+    assert_eq!(
+        world.enrol(&token, "k").await,
+        EnrolOutcome::Refused,
+        "used"
+    );
+}
+
+pub(super) async fn credentials(database: &impl Database) {
+    let world = World::new(database).await;
+    let store = &world.store;
+    let organization = world.stored_organization().await;
+    let project = world.stored_project(organization.id).await.id;
+    let (environment, token) = world
+        .stored_environment(organization.id, Some(project))
+        .await;
+    assert_eq!(
+        store.credential(environment.id).await.unwrap(),
+        None,
+        "pending"
+    );
+    let absent = world.environment(organization.id, None).id;
+    assert_eq!(store.credential(absent).await.unwrap(), None);
+
+    world.enrol(&token, "kid").await;
+    let credential = store.credential(environment.id).await.unwrap().unwrap();
+    assert_eq!(
+        credential.subject,
+        Subject {
+            organization: organization.id,
+            project: Some(project),
+            environment: environment.id
+        }
+    );
+    assert_eq!(credential.kid, "kid");
+    assert_eq!(credential.public, jwk());
+    assert_eq!(credential.audiences, organization.audiences);
+
+    store
+        .set_audiences(organization.id, &[], world.event(None))
+        .await
+        .unwrap();
+    store
+        .stop_environment(environment.id, world.now(), world.event(None))
+        .await
+        .unwrap();
+    let after = store.credential(environment.id).await.unwrap().unwrap();
+    assert_eq!(after.audiences, [], "as the organisation allows now");
+    assert_eq!(after.kid, "kid", "whatever the environment's state");
+}
+
+pub(super) async fn issuer_keys(database: &impl Database) {
+    let world = World::new(database).await;
+    let store = &world.store;
+    assert_eq!(store.any_sealed_key().await.unwrap(), None);
+    let mut active = world.issuer_key("active", issuer().as_str());
+    active.activated_at = Some(world.now());
+    let pending = world.issuer_key("pending", issuer().as_str());
+    let mut retiring = world.issuer_key("retiring", issuer().as_str());
+    retiring.activated_at = Some(world.now());
+    retiring.retiring_at = Some(world.later(1));
+    retiring.sealed = None;
+    let mut retired = world.issuer_key("retired", issuer().as_str());
+    retired.activated_at = Some(world.now());
+    retired.retiring_at = Some(world.later(1));
+    retired.retired_at = Some(world.later(2));
+    let keys = [active, pending, retiring, retired];
+    assert_eq!(
+        store
+            .create_issuer_keys(&keys, world.event(None))
+            .await
+            .unwrap(),
+        InsertOutcome::Inserted
+    );
+    assert_eq!(world.length(None).await, 1);
+    assert_eq!(
+        store.issuer_keys(&issuer()).await.unwrap(),
+        keys[..3],
+        "by creation, without the retired"
+    );
+    let other = "https://other.example.com".parse().unwrap();
+    assert_eq!(store.issuer_keys(&other).await.unwrap(), []);
+    assert_eq!(
+        store.issuer_key(keys[3].id).await.unwrap().as_ref(),
+        Some(&keys[3])
+    );
+    let absent = world.issuer_key("x", issuer().as_str());
+    assert_eq!(store.issuer_key(absent.id).await.unwrap(), None);
+    let sealed = store.any_sealed_key().await.unwrap().unwrap();
+    assert!(sealed.sealed.is_some());
+}
+
+pub(super) async fn issuer_keys_that_collide(database: &impl Database) {
+    let world = World::new(database).await;
+    let store = &world.store;
+    world.stored_signing_key().await;
+    let mut retired = world.issuer_key("retired", issuer().as_str());
+    retired.activated_at = Some(world.now());
+    retired.retiring_at = Some(world.now());
+    retired.retired_at = Some(world.now());
+    let pending = world.issuer_key("pending", issuer().as_str());
+    store
+        .create_issuer_keys(&[retired, pending], world.event(None))
+        .await
+        .unwrap();
+    let before = world.length(None).await;
+
+    let mut second_active = world.issuer_key("a", issuer().as_str());
+    second_active.activated_at = Some(world.now());
+    let second_pending = world.issuer_key("b", issuer().as_str());
+    let reused = world.issuer_key("retired", "https://other.example.com");
+    for key in [second_active.clone(), second_pending, reused] {
+        let good = world.issuer_key("good", "https://good.example.com");
+        assert_eq!(
+            store
+                .create_issuer_keys(&[good.clone(), key], world.event(None))
+                .await
+                .unwrap(),
+            InsertOutcome::Exists
+        );
+        assert_eq!(
+            store.issuer_key(good.id).await.unwrap(),
+            None,
+            "all or none"
+        );
+    }
+    assert_eq!(world.length(None).await, before);
+
+    let mut other_algorithm = second_active.clone();
+    other_algorithm.algorithm = SigningAlgorithm::Es256;
+    let mut other_issuer = world.issuer_key("c", "https://other.example.com");
+    other_issuer.activated_at = Some(world.now());
+    assert_eq!(
+        store
+            .create_issuer_keys(&[other_algorithm, other_issuer], world.event(None))
+            .await
+            .unwrap(),
+        InsertOutcome::Inserted
+    );
+}
+
+pub(super) async fn mints(database: &impl Database) {
+    let world = World::new(database).await;
+    world.stored_signing_key().await;
+    let organization = world.stored_organization().await.id;
+    let environment = world.enrolled(organization).await;
+    let before = world.length(Some(organization)).await;
+    let mint = world.mint(&environment, "jti-1");
+    let event = mint.event.clone();
+    assert_eq!(
+        world.store.record_mint(mint).await.unwrap(),
+        MintOutcome::Recorded
+    );
+    let chain = world.chain(Some(organization)).await;
+    assert_eq!(chain.len(), before + 1);
+    let record = chain.last().unwrap();
+    assert_eq!(record.id, event.id);
+    assert_eq!(record.actor, format!("environment:{}", environment.id));
+    assert_eq!(record.action, "token.mint");
+    assert_eq!(record.details, r#"{"jti":"jti-1"}"#);
+    assert_eq!(first_broken(&chain), None);
+}
+
+pub(super) async fn mints_refused(database: &impl Database) {
+    let world = World::new(database).await;
+    let store = &world.store;
+    world.stored_signing_key().await;
+    let pending_key = world.issuer_key("pending", issuer().as_str());
+    let mut retiring_key = world.issuer_key("retiring", issuer().as_str());
+    retiring_key.activated_at = Some(world.now());
+    retiring_key.retiring_at = Some(world.now());
+    store
+        .create_issuer_keys(&[pending_key, retiring_key], world.event(None))
+        .await
+        .unwrap();
+    let organization = world.stored_organization().await.id;
+    let environment = world.enrolled(organization).await;
+    let other = world.enrolled(organization).await;
+    let stopped = world.enrolled(organization).await;
+    store
+        .stop_environment(stopped.id, world.now(), world.event(None))
+        .await
+        .unwrap();
+    let (pending, _) = world.stored_environment(organization, None).await;
+    let first = world.mint(&environment, "used");
+    assert_eq!(
+        store.record_mint(first).await.unwrap(),
+        MintOutcome::Recorded
+    );
+    let before = world.length(Some(organization)).await;
+
+    let mut cases = vec![
+        (world.mint(&environment, "used"), MintOutcome::Replayed),
+        (world.mint(&stopped, "x"), MintOutcome::Stopped),
+    ];
+    for kid in ["", "kid", &*format!("{}\0", environment.kid), &other.kid] {
+        let mut mint = world.mint(&environment, "x");
+        kid.clone_into(&mut mint.credential_kid);
+        cases.push((mint, MintOutcome::CredentialChanged));
+    }
+    for id in [pending.id, world.environment(organization, None).id] {
+        let mut mint = world.mint(&environment, "x");
+        mint.environment_id = id;
+        cases.push((mint, MintOutcome::CredentialChanged));
+    }
+    for kid in [
+        "pending",
+        "retiring",
+        "absent",
+        &*format!("{SIGNING_KID}\0"),
+    ] {
+        let mut mint = world.mint(&environment, "x");
+        kid.clone_into(&mut mint.signing_kid);
+        cases.push((mint, MintOutcome::SigningKeyInactive));
+    }
+    for (mint, outcome) in cases {
+        assert_eq!(
+            store.record_mint(mint.clone()).await.unwrap(),
+            outcome,
+            "{mint:?}"
+        );
+    }
+    assert_eq!(
+        world.length(Some(organization)).await,
+        before,
+        "only a recorded mint leaves a trace"
+    );
+    for environment in [&environment, &other] {
+        assert_eq!(
+            store
+                .record_mint(world.mint(environment, "x"))
+                .await
+                .unwrap(),
+            MintOutcome::Recorded,
+            "refusals have not used the jti up, and it is one client's only"
+        );
+    }
+}
+
+pub(super) async fn jtis_outlive_a_restart(database: &impl Database) {
+    let world = World::new(database).await;
+    world.stored_signing_key().await;
+    let organization = world.stored_organization().await.id;
+    let environment = world.enrolled(organization).await;
+    let mint = world.mint(&environment, "once");
+    assert_eq!(
+        world.store.record_mint(mint.clone()).await.unwrap(),
+        MintOutcome::Recorded
+    );
+    world.store.close().await;
+    let reopened = database.open(world.clock.clone()).await;
+    assert_eq!(
+        reopened.record_mint(mint).await.unwrap(),
+        MintOutcome::Replayed
+    );
+}
+
+pub(super) async fn jtis_are_forgotten_once_expired(database: &impl Database) {
+    let world = World::new(database).await;
+    let store = &world.store;
+    world.stored_signing_key().await;
+    let organization = world.stored_organization().await.id;
+    let environment = world.enrolled(organization).await;
+    assert_eq!(store.purge_jtis(world.now()).await.unwrap(), 0);
+    // More than a slice, so that several are gone through.
+    let mints = (0..9_000).map(|n| {
+        let mut mint = world.mint(&environment, &format!("jti-{n}"));
+        mint.jti_expires_at = world.later(n % 2);
+        store.record_mint(mint)
+    });
+    for outcome in futures_util::future::join_all(mints).await {
+        assert_eq!(outcome.unwrap(), MintOutcome::Recorded);
+    }
+    assert_eq!(
+        store.purge_jtis(world.now()).await.unwrap(),
+        0,
+        "remembered until the time itself"
+    );
+    assert_eq!(store.purge_jtis(world.later(1)).await.unwrap(), 4_500);
+    assert_eq!(
+        store
+            .record_mint(world.mint(&environment, "jti-0"))
+            .await
+            .unwrap(),
+        MintOutcome::Recorded
+    );
+    assert_eq!(
+        store
+            .record_mint(world.mint(&environment, "jti-1"))
+            .await
+            .unwrap(),
+        MintOutcome::Replayed
+    );
+    assert_eq!(store.purge_jtis(world.later(2)).await.unwrap(), 4_500);
+}
+
+pub(super) async fn audit(database: &impl Database) {
+    let world = World::new(database).await;
+    let store = &world.store;
+    let organization = world.organization().id;
+    let mut full = world.event(Some(organization));
+    full.actor = Actor::Administrator(AdminTokenId::new(&*world.clock, &SystemRandom));
+    "kid \u{0} \" \\ \u{7f} é \u{1F600} \u{202E}".clone_into(&mut full.target);
+    full.outcome = Outcome::Refused;
+    full.request_id = Some(RequestId::new(&*world.clock, &SystemRandom));
+    full.source = Some("2001:db8::1".parse().unwrap());
+    full.details = serde_json::json!({ "z": 1, "a": ["\u{0}", "'; DROP TABLE audit; --"] });
+    store.append(full.clone()).await.unwrap();
+    for _ in 0..4 {
+        store.append(world.event(Some(organization))).await.unwrap();
+        store.append(world.event(None)).await.unwrap();
+    }
+
+    let chain = world.chain(Some(organization)).await;
+    let places: Vec<i64> = chain.iter().map(|record| record.seq).collect();
+    assert_eq!(places, [1, 2, 3, 4, 5]);
+    assert_eq!(first_broken(&chain), None);
+    assert_eq!(first_broken(&world.chain(None).await), None);
+    assert_eq!(world.length(None).await, 4);
+    let other = world.organization().id;
+    assert_eq!(world.length(Some(other)).await, 0);
+
+    let record = &chain[0];
+    assert_eq!(record.id, full.id);
+    assert_eq!(record.organization_id, Some(organization));
+    assert_eq!(record.at, full.at);
+    assert_eq!(record.actor, full.actor.to_text());
+    assert_eq!(record.action, full.action);
+    assert_eq!(
+        record.target, "kid \u{FFFD} \" \\ \u{7f} é \u{1F600} \u{202E}",
+        "as it was but for U+0000, which no database can hold"
+    );
+    assert_eq!(record.outcome, "refused");
+    assert_eq!(record.request_id, full.request_id.map(|id| id.to_string()));
+    assert_eq!(record.source.as_deref(), Some("2001:db8::1"));
+    assert_eq!(record.details, full.details.to_string());
+    assert_eq!(record.previous, [0; 32]);
+
+    let page = store.audit_records(Some(organization), 2, 2).await.unwrap();
+    assert_eq!(page, chain[2..4]);
+    assert_eq!(first_broken(&page), None, "a part can be verified alone");
+}
+
+pub(super) async fn audit_chains_betray_edits(database: &impl Database) {
+    let world = World::new(database).await;
+    for _ in 0..5 {
+        world.store.append(world.event(None)).await.unwrap();
+    }
+    world.store.close().await;
+    database
+        .tamper("UPDATE audit SET target = 'somebody else' WHERE seq = 3")
+        .await;
+    let world = World::new(database).await;
+    assert_eq!(first_broken(&world.chain(None).await), Some(3));
+    world.store.append(world.event(None)).await.unwrap();
+    world.store.close().await;
+    database.tamper("DELETE FROM audit WHERE seq = 2").await;
+    let world = World::new(database).await;
+    assert_eq!(first_broken(&world.chain(None).await), Some(3));
+    world.store.close().await;
+
+    // The end of a chain is missed by what comes next.
+    database.tamper("DELETE FROM audit WHERE seq >= 3").await;
+    let world = World::new(database).await;
+    world.store.append(world.event(None)).await.unwrap();
+    assert_eq!(first_broken(&world.chain(None).await), Some(7));
+}
+
+pub(super) async fn administrators(database: &impl Database) {
+    let world = World::new(database).await;
+    let store = &world.store;
+    let mut token = AdminToken {
+        id: AdminTokenId::new(&*world.clock, &SystemRandom),
+        hash: [1; 32],
+        organization_id: Some(world.organization().id),
+        created_at: world.now(),
+        expires_at: Some(world.later(1)),
+    };
+    assert_eq!(
+        store
+            .bootstrap_admin(&token, world.event(None))
+            .await
+            .unwrap(),
+        InsertOutcome::ParentMissing
+    );
+    token.organization_id = Some(world.stored_organization().await.id);
+    assert_eq!(store.admin_token(&token.hash).await.unwrap(), None);
+    assert_eq!(
+        store
+            .bootstrap_admin(&token, world.event(None))
+            .await
+            .unwrap(),
+        InsertOutcome::Inserted
+    );
+    assert_eq!(
+        store.admin_token(&token.hash).await.unwrap(),
+        Some(token.clone())
+    );
+    let second = AdminToken {
+        id: AdminTokenId::new(&*world.clock, &SystemRandom),
+        hash: [2; 32],
+        organization_id: None,
+        ..token
+    };
+    assert_eq!(
+        store
+            .bootstrap_admin(&second, world.event(None))
+            .await
+            .unwrap(),
+        InsertOutcome::Exists
+    );
+    assert_eq!(store.admin_token(&second.hash).await.unwrap(), None);
+    assert_eq!(world.length(None).await, 1);
+}
+
+pub(super) async fn closing(database: &impl Database) {
+    let world = World::new(database).await;
+    let store = &world.store;
+    let accepted: Vec<_> = (0..100)
+        .map(|_| {
+            let store = store.clone();
+            let event = world.event(None);
+            tokio::spawn(async move { store.append(event).await.is_ok() })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    store.close().await;
+    store.close().await;
+    let mut acknowledged = 0;
+    for task in accepted {
+        acknowledged += usize::from(task.await.unwrap());
+    }
+    let event = world.event(None);
+    assert!(matches!(
+        store.append(event.clone()).await,
+        Err(StoreError::Unavailable(_))
+    ));
+    assert!(matches!(
+        store
+            .set_audiences(world.organization().id, &[], event)
+            .await,
+        Err(StoreError::Unavailable(_))
+    ));
+    assert!(matches!(
+        store
+            .credential(world.environment(world.organization().id, None).id)
+            .await,
+        Err(StoreError::Unavailable(_))
+    ));
+    assert!(matches!(
+        store.ping().await,
+        Err(StoreError::Unavailable(_))
+    ));
+    let reopened = World::new(database).await;
+    assert_eq!(
+        reopened.length(None).await,
+        acknowledged,
+        "what was acknowledged, and nothing else"
+    );
+}

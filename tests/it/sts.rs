@@ -1,0 +1,7 @@
+//! The local STS over HTTP: the record of AWS's answers, attacks, and sessions at work.
+
+mod attacks;
+mod cases;
+mod keys;
+mod sessions;
+mod world;
