@@ -78,6 +78,7 @@ pub(super) fn run(args: Args, context: &Context) -> Outcome {
     }
     let file = CredentialsFile::locate(|name| context.env.lookup(name))?;
     let profile = args.profile.map_or_else(default_profile, Ok)?;
+    file.check(&profile)?;
     let role = plan.request.role.clone();
     let session = plan.carry_out(context)?;
     for note in file.write_credentials(&profile, &session.credentials)? {

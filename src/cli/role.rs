@@ -13,7 +13,7 @@ use super::{
 use crate::{
     client::{
         advice::advice,
-        assume::assume_request,
+        assume::{MAX_DURATION, MIN_DURATION, assume_request},
         identity::Identity,
         login::{Login, LoginError, Retries, Waiting},
     },
@@ -32,7 +32,7 @@ pub(super) struct RoleArgs {
     #[arg(long, value_name = "ARN")]
     role_arn: Option<RoleArn>,
     /// Length of the session in seconds, 900 to 43200
-    #[arg(long, value_name = "S", default_value_t = 3600)]
+    #[arg(long, value_name = "S", default_value_t = 3600, value_parser = duration)]
     duration_seconds: u32,
     /// Audience of the token
     #[arg(long, value_name = "A", default_value_t = Audience::sts())]
@@ -52,6 +52,16 @@ pub(super) struct RoleArgs {
     /// Address of STS [env: AWS_ENDPOINT_URL_STS, AWS_ENDPOINT_URL]
     #[arg(long, value_name = "URL", value_parser = endpoint)]
     endpoint_url: Option<String>,
+}
+
+/// Reads a session's length.
+fn duration(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(secs) if (MIN_DURATION..=MAX_DURATION).contains(&secs) => Ok(secs),
+        _ => Err(format!(
+            "a session lasts from {MIN_DURATION} to {MAX_DURATION} seconds"
+        )),
+    }
 }
 
 /// Reads a region's name, which becomes part of a host's name.
@@ -183,7 +193,7 @@ impl Plan {
 fn wait_line(waiting: &Waiting<'_>) -> String {
     let what = match waiting.error {
         StsError::Refused(refusal) => format!("AWS STS: {}: {}", refusal.code, refusal.message),
-        unreachable @ StsError::Unreachable { .. } => unreachable.to_string(),
+        no_answer => no_answer.to_string(),
     };
     format!(
         "{what}; trying again in {:.1} s (try {} of {})",
@@ -196,7 +206,7 @@ fn wait_line(waiting: &Waiting<'_>) -> String {
 fn explain(error: LoginError, request: &StsRequest) -> Failure {
     match error {
         LoginError::Token(error) => error.into(),
-        LoginError::Unreachable { .. } => Failure::new(ExitCode::Unreachable, error).help(
+        LoginError::NoAnswer(_) => Failure::new(ExitCode::Unreachable, error).help(
             "check --endpoint-url, AWS_ENDPOINT_URL_STS, AWS_ENDPOINT_URL and --region; a proxy is \
              taken from HTTPS_PROXY and NO_PROXY, CA certificates from AWS_CA_BUNDLE",
         ),

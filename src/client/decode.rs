@@ -22,7 +22,7 @@ pub enum DecodeError {
     #[error("it is encrypted (a JWE, five parts); only its recipient can read it")]
     Encrypted,
     /// Another number of parts than a JWS has.
-    #[error("it has {0} parts where a JWT has three, separated by dots")]
+    #[error("a JWT has three parts separated by dots, this has {0}")]
     Parts(usize),
     /// A part in another encoding.
     #[error("its {0} is not unpadded base64url")]
@@ -197,9 +197,9 @@ mod tests {
         for (text, says) in [
             ("", "empty"),
             ("\n", "empty"),
-            ("abc", "1 parts"),
+            ("abc", "this has 1"),
             ("a.b.c.d.e", "encrypted"),
-            ("a.b.c.d", "4 parts"),
+            ("a.b.c.d", "this has 4"),
             ("!.e30.AA", "header is not unpadded base64url"),
             ("e30.e30=.AA", "payload is not unpadded base64url"),
             ("e30.e30.A", "signature is not unpadded base64url"),

@@ -67,14 +67,9 @@ pub enum LoginError {
     /// No token.
     #[error(transparent)]
     Token(#[from] ServerError),
-    /// No answer from STS.
-    #[error("AWS STS at {endpoint} could not be reached: {reason}")]
-    Unreachable {
-        /// Where it was looked for.
-        endpoint: String,
-        /// What happened.
-        reason: String,
-    },
+    /// No answer from STS: [`StsError::Unreachable`] or [`StsError::NotSts`].
+    #[error(transparent)]
+    NoAnswer(StsError),
     /// STS refused, and goes on refusing.
     #[error("AWS STS refused: {}: {}", .refusal.code, .refusal.message)]
     Refused {
@@ -125,9 +120,7 @@ impl Login<'_> {
                         refusal,
                         facts: facts(token.expose_secret()),
                     },
-                    StsError::Unreachable { endpoint, reason } => {
-                        LoginError::Unreachable { endpoint, reason }
-                    }
+                    no_answer => LoginError::NoAnswer(no_answer),
                 });
             }
             let wait = self.wait_after(attempt);
@@ -158,8 +151,11 @@ impl Login<'_> {
 /// Whether the same exchange with a fresh token may succeed in a moment.
 #[must_use]
 pub fn is_transient(error: &StsError) -> bool {
-    let StsError::Refused(refusal) = error else {
-        return true;
+    let refusal = match error {
+        StsError::Refused(refusal) => refusal,
+        StsError::Unreachable { .. } => return true,
+        // A gateway in front of STS says so in its own words; any other stranger stays one.
+        StsError::NotSts { status, .. } => return *status >= 500 || *status == 429,
     };
     refusal.status >= 500
         || refusal.code.starts_with("Throttling")
@@ -309,6 +305,22 @@ mod tests {
             ["token-1", "token-2", "token-3", "token-4", "token-5"]
         );
         assert_eq!(waits, 4);
+    }
+
+    #[tokio::test]
+    async fn strangers_are_asked_once_and_gateways_again() {
+        for (status, tries) in [(200, 1), (404, 1), (429, 5), (502, 5)] {
+            let script = (0..5)
+                .map(|_| StsError::NotSts {
+                    endpoint: String::new(),
+                    status,
+                    problem: String::new(),
+                })
+                .collect();
+            let (result, tokens, _) = login(script).await;
+            assert!(matches!(result, Err(LoginError::NoAnswer(_))), "{status}");
+            assert_eq!(tokens.len(), tries, "{status}");
+        }
     }
 
     #[tokio::test]

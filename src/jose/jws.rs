@@ -9,7 +9,7 @@ use crate::domain::strict_json;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JwsError {
     /// Not three parts.
-    #[error("it has {0} parts where a compact JWS has three, separated by dots")]
+    #[error("a compact JWS has three parts separated by dots, this has {0}")]
     Parts(usize),
     /// A part that is not unpadded base64url.
     #[error("its {0} is not unpadded base64url")]
@@ -211,9 +211,9 @@ mod tests {
     #[test]
     fn refuses_what_is_malformed() {
         for (text, says) in [
-            (String::new(), "1 parts"),
-            ("a.b".to_owned(), "2 parts"),
-            ("a.b.c.d.e".to_owned(), "5 parts"),
+            (String::new(), "this has 1"),
+            ("a.b".to_owned(), "this has 2"),
+            ("a.b.c.d.e".to_owned(), "this has 5"),
             ("!.e30.AA".to_owned(), "header is not unpadded base64url"),
             (
                 format!("{}.e30.!", base64url_encode(r#"{"alg":"x"}"#)),

@@ -53,13 +53,23 @@ pub enum StsError {
     /// STS answered, and said no.
     #[error("{}: {}", .0.code, .0.message)]
     Refused(StsRefusal),
-    /// STS could not be reached, or did not answer as STS does.
+    /// STS could not be reached.
     #[error("AWS STS at {endpoint} could not be reached: {reason}")]
     Unreachable {
         /// Where it was looked for.
         endpoint: String,
         /// What happened.
         reason: String,
+    },
+    /// Something answered, but not as STS does.
+    #[error("what answers at {endpoint} is not AWS STS: {problem} (HTTP {status})")]
+    NotSts {
+        /// Where it was looked for.
+        endpoint: String,
+        /// The HTTP status of the answer.
+        status: u16,
+        /// What is wrong with the answer.
+        problem: String,
     },
 }
 

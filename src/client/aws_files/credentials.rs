@@ -75,6 +75,18 @@ impl CredentialsFile {
         &self.path
     }
 
+    /// Refuses a file that [`Self::write_credentials`] would refuse, before credentials are asked
+    /// for that could not be kept.
+    ///
+    /// # Errors
+    /// [`FileError::Malformed`] and [`FileError::Access`].
+    pub fn check(&self, profile: &ProfileName) -> Result<(), FileError> {
+        file::inspect(&self.path, |document| {
+            edit::find(document, Kind::Credentials, profile)?;
+            Ok(())
+        })
+    }
+
     /// Sets the profile's keys, session token and expiry, and removes a stale
     /// `aws_security_token`. Every other byte of the file stays. The file's mode is 0600
     /// afterwards; a missing one is made, and its directory with mode 0700.

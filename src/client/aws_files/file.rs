@@ -51,9 +51,37 @@ pub(super) fn change<T>(
     let (target, _lock) = lock(path)?;
     atomic_file::remove_leftovers(&target);
     let found = atomic_file::regular_file(&target)?;
-    let bytes = match found {
-        Some(_) => Zeroizing::new(fs::read(&target).map_err(AccessError::on(&target, "read"))?),
-        None => Zeroizing::default(),
+    let (text, outcome) = read(path, &target, found.is_some(), edit)?;
+
+    let mut notes = Vec::new();
+    if let Some(text) = text {
+        atomic_file::atomic_write(&target, text.as_bytes(), MODE)?;
+        notes.extend(found.and_then(|found| was_open(path, &found)));
+    }
+    Ok((outcome, notes))
+}
+
+/// What `look` says of the file as it is now, without the lock: for finding out early what a change
+/// would refuse.
+pub(super) fn inspect<T>(
+    path: &Path,
+    look: impl Fn(&Document<'_>) -> Result<T, Refusal>,
+) -> Result<T, FileError> {
+    let target = atomic_file::resolve(path)?;
+    let found = atomic_file::regular_file(&target)?;
+    read(path, &target, found.is_some(), look)
+}
+
+fn read<T>(
+    path: &Path,
+    target: &Path,
+    exists: bool,
+    look: impl Fn(&Document<'_>) -> Result<T, Refusal>,
+) -> Result<T, FileError> {
+    let bytes = if exists {
+        Zeroizing::new(fs::read(target).map_err(AccessError::on(target, "read"))?)
+    } else {
+        Zeroizing::default()
     };
     let malformed = |problem: Problem| FileError::Malformed {
         path: path.to_owned(),
@@ -64,17 +92,10 @@ pub(super) fn change<T>(
     let document = decode(&bytes)
         .and_then(Document::parse)
         .map_err(malformed)?;
-    let (text, outcome) = edit(&document).map_err(|refusal| match refusal {
+    look(&document).map_err(|refusal| match refusal {
         Refusal::Malformed(problem) => malformed(problem),
         Refusal::Other(error) => error,
-    })?;
-
-    let mut notes = Vec::new();
-    if let Some(text) = text {
-        atomic_file::atomic_write(&target, text.as_bytes(), MODE)?;
-        notes.extend(found.and_then(|found| was_open(path, &found)));
-    }
-    Ok((outcome, notes))
+    })
 }
 
 /// Locks what `path` leads to. The link may be turned to another file while the lock is waited

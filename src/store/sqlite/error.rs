@@ -27,12 +27,12 @@ pub enum OpenError {
         parent: PathBuf,
     },
     /// The file cannot be made or reached.
-    #[error("{} cannot be opened: {source}; the server's user needs to read and write the file and its directory", .path.display())]
+    #[error("{} cannot be opened: {cause}; the server's user needs to read and write the file and its directory", .path.display())]
     Access {
         /// The file.
         path: PathBuf,
         /// What the system says.
-        source: io::Error,
+        cause: io::Error,
     },
     /// A directory, a device.
     #[error("{} is not a file; name a file in [database] url", .0.display())]

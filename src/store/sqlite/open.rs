@@ -104,9 +104,9 @@ fn file(url: &str) -> Result<PathBuf, OpenError> {
     if path.is_empty() || path.contains(['?', '\0']) {
         return Err(OpenError::Url(url.to_owned()));
     }
-    std::path::absolute(path).map_err(|source| OpenError::Access {
+    std::path::absolute(path).map_err(|cause| OpenError::Access {
         path: path.into(),
-        source,
+        cause,
     })
 }
 
@@ -116,9 +116,9 @@ fn file(url: &str) -> Result<PathBuf, OpenError> {
 /// A file that exists is not even opened: closing it again would drop the locks that another store
 /// of this process holds on it (<https://www.sqlite.org/howtocorrupt.html>, §2.2).
 fn create(path: &Path) -> Result<(), OpenError> {
-    let access = |source| OpenError::Access {
+    let access = |cause| OpenError::Access {
         path: path.to_owned(),
-        source,
+        cause,
     };
     match std::fs::metadata(path) {
         Ok(found) if found.is_file() => return Ok(()),

@@ -100,13 +100,17 @@ impl AwsSts {
         self.region.as_deref()
     }
 
-    fn unreachable(&self, reason: String) -> StsError {
-        StsError::Unreachable {
-            endpoint: self
-                .transport
-                .endpoint()
-                .unwrap_or_else(|| "its configured endpoint".to_owned()),
-            reason,
+    fn endpoint(&self) -> String {
+        self.transport
+            .endpoint()
+            .unwrap_or_else(|| "its configured endpoint".to_owned())
+    }
+
+    fn not_sts(&self, status: u16, problem: impl Into<String>) -> StsError {
+        StsError::NotSts {
+            endpoint: self.endpoint(),
+            status,
+            problem: problem.into(),
         }
     }
 
@@ -121,14 +125,16 @@ impl AwsSts {
                         status,
                         request_id: context.err().request_id().map(str::to_owned),
                     }),
-                    None => self.unreachable(format!("it answered HTTP {status}, not as STS does")),
+                    None => self.not_sts(status, "its answer has no error code"),
                 }
             }
-            SdkError::ResponseError(context) => self.unreachable(format!(
-                "it answered HTTP {}, not as STS does",
-                context.raw().status().as_u16()
-            )),
-            other => self.unreachable(innermost(other)),
+            SdkError::ResponseError(context) => {
+                self.not_sts(context.raw().status().as_u16(), "its answer cannot be read")
+            }
+            other => StsError::Unreachable {
+                endpoint: self.endpoint(),
+                reason: innermost(other),
+            },
         }
     }
 
@@ -136,7 +142,7 @@ impl AwsSts {
         &self,
         output: &AssumeRoleWithWebIdentityOutput,
     ) -> Result<StsCredentials, StsError> {
-        let missing = |what: &str| self.unreachable(format!("its answer has no {what}"));
+        let missing = |what: &str| self.not_sts(200, format!("its answer has no {what}"));
         let credentials = output.credentials().ok_or_else(|| missing("Credentials"))?;
         let expires_at = credentials
             .expiration()
@@ -319,7 +325,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_sts_is_unreachable() {
+    async fn what_is_not_sts_is_told_apart() {
         for (status, body) in [
             (502, "<html>bad gateway</html>"),
             (403, "no"),
@@ -331,7 +337,8 @@ mod tests {
                 .await
                 .unwrap_err();
             assert!(
-                matches!(&error, StsError::Unreachable { endpoint, .. } if endpoint.starts_with("http://127.0.0.1:")),
+                matches!(&error, StsError::NotSts { endpoint, status: told, .. }
+                    if endpoint.starts_with("http://127.0.0.1:") && *told == status),
                 "{status}: {error}"
             );
         }

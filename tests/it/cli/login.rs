@@ -317,6 +317,7 @@ fn a_file_that_cannot_be_edited_is_exit_6_with_its_line() {
         .code(6)
         .stderr(contains("line 3"));
     assert_eq!(fs::read_to_string(place.credentials()).unwrap(), broken);
+    assert!(sts.forms().is_empty(), "nothing is asked for in vain");
 }
 
 #[test]

@@ -161,7 +161,10 @@ fn says_what_is_wrong_with_garbage() {
     let place = Place::new();
     for (text, says) in [
         ("", "it is empty"),
-        ("hello", "1 parts where a JWT has three"),
+        (
+            "hello",
+            "a JWT has three parts separated by dots, this has 1",
+        ),
         ("a.b.c.d.e", "encrypted"),
         ("!.e30.AA", "header is not unpadded base64url"),
         ("W10.e30.AA", "header cannot be read"),

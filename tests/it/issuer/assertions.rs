@@ -65,7 +65,7 @@ async fn case_1_alg_none_in_every_spelling() {
     let good = environment.assertion(world.now());
     let (unsigned, _) = good.rsplit_once('.').unwrap();
     let answer = world.present(unsigned).await;
-    answer.assert_refused("401 invalid_client", "it has 2 parts");
+    answer.assert_refused("401 invalid_client", "separated by dots, this has 2");
     let answer = world.present(&format!("{unsigned}.")).await;
     answer.assert_refused("401 invalid_client", UNPROVED);
 }

@@ -61,7 +61,7 @@ async fn case_9_every_parameter_is_named() {
             "client_assertion",
             Some("x"),
             "401 invalid_client",
-            "client_assertion: it has 1 parts",
+            "separated by dots, this has 1",
         ),
         (
             "audience",
