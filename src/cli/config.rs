@@ -32,7 +32,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
         "issuer": settings.issuer,
         "server_url": settings.server_url.as_str().trim_end_matches('/'),
         "listen": settings.listen.to_string(),
-        "database_url": settings.database_url,
+        "database_url": settings.database_url.to_string(),
         "encryption_key_file": settings.keys.encryption_key_file,
         "algorithm": settings.keys.algorithm,
         "tls": settings.tls.is_some(),

@@ -1,6 +1,7 @@
 //! The server's configuration: typed sections from a TOML file with `IDP_…` variables on top, all of
 //! it validated at once, so that one run of `idp config check` reports every mistake.
 
+mod database;
 mod reader;
 
 use std::{
@@ -11,7 +12,7 @@ use std::{
 
 use url::Url;
 
-use crate::domain::{Issuer, SigningAlgorithm, TokenLifetime};
+use crate::domain::{DatabaseUrl, Issuer, SigningAlgorithm, TokenLifetime};
 use reader::Reader;
 pub use reader::{ConfigError, ConfigErrors};
 
@@ -24,8 +25,8 @@ pub struct Settings {
     pub server_url: Url,
     /// Where the server listens.
     pub listen: SocketAddr,
-    /// `sqlite:PATH`.
-    pub database_url: String,
+    /// `sqlite:PATH` or `postgres://…`.
+    pub database_url: DatabaseUrl,
     /// Keys.
     pub keys: KeySettings,
     /// TLS of the server itself; `None` behind a proxy that ends it.
@@ -109,13 +110,9 @@ impl Settings {
         );
         let server_url = reader.optional_with("server_url", parse_server_url);
         let listen = reader.or("listen", ([127, 0, 0, 1], 8080).into());
-        let database_url = reader.required_with(
-            "database.url",
-            "for example \"sqlite:/var/lib/idp/idp.db\"",
-            parse_database_url,
-        );
+        let database_url = database::read_url(reader);
         let keys = KeySettings {
-            encryption_key_file: read_key_file(reader, database_url.as_deref()),
+            encryption_key_file: database::read_key_file(reader, database_url.as_ref()),
             algorithm: reader
                 .optional_with("keys.algorithm", |text| {
                     SigningAlgorithm::from_name(text)
@@ -158,28 +155,6 @@ fn parse_server_url(text: &str) -> Result<Url, String> {
         .parse::<Issuer>()
         .map_err(|error| error.to_string())
         .and_then(|_| Url::parse(text).map_err(|error| error.to_string()))
-}
-
-fn parse_database_url(text: &str) -> Result<String, String> {
-    match text.strip_prefix("sqlite:") {
-        Some(path) if !path.trim_start_matches("//").is_empty() => Ok(text.to_owned()),
-        _ => Err("is not of the form \"sqlite:PATH\"".to_owned()),
-    }
-}
-
-/// The key-encryption key's file: as set, or beside a SQLite database.
-fn read_key_file(reader: &mut Reader<'_>, database_url: Option<&str>) -> PathBuf {
-    if let Some(path) = reader.optional_path("keys.encryption_key_file") {
-        return path;
-    }
-    let database = database_url
-        .and_then(|url| url.strip_prefix("sqlite:"))
-        .map(|path| path.strip_prefix("//").unwrap_or(path))
-        .map(|path| path.split('?').next().unwrap_or(path));
-    database
-        .and_then(|path| Path::new(path).parent())
-        .unwrap_or_else(|| Path::new(""))
-        .join("key-encryption-key")
 }
 
 fn read_tls(reader: &mut Reader<'_>) -> Option<TlsSettings> {
@@ -306,6 +281,66 @@ mod tests {
                 .map(|(_, value)| (*value).to_owned())
         };
         assert!(Settings::load(None, &lookup).is_ok());
+    }
+
+    #[test]
+    fn paths_count_from_the_file_that_names_them() {
+        let load = |text: &str, env: &[(&str, &str)]| {
+            let text = format!("issuer = \"https://idp.example.com\"\n{text}");
+            let lookup = |name: &str| {
+                let found = env.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| (*value).to_owned())
+            };
+            Settings::load(Some((Path::new("/etc/idp/idp.toml"), &text)), &lookup).unwrap()
+        };
+        let settings = load("database.url = \"sqlite:idp.db\"", &[]);
+        assert_eq!(settings.database_url.expose(), "sqlite:/etc/idp/idp.db");
+        let key_file = settings.keys.encryption_key_file;
+        assert_eq!(key_file, Path::new("/etc/idp/key-encryption-key"));
+        let settings = load("", &[("IDP_DATABASE_URL", "sqlite:idp.db")]);
+        assert_eq!(settings.database_url.expose(), "sqlite:idp.db");
+        let key_file = settings.keys.encryption_key_file;
+        assert_eq!(key_file, Path::new("key-encryption-key"));
+    }
+
+    #[test]
+    fn an_address_with_a_password_can_be_in_a_file_and_is_never_shown() {
+        const ADDRESS: &str = "postgres://idp:hunter2@db.example.com/idp";
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("database-url");
+        std::fs::write(&file, format!("{ADDRESS}\n")).unwrap();
+        let text = format!(
+            "issuer = \"https://idp.example.com\"\nkeys.encryption_key_file = \"/k\"\n\
+             database.url_file = {:?}\n",
+            file.display().to_string()
+        );
+        let settings = load(&text, &[]).unwrap();
+        assert_eq!(settings.database_url.expose(), ADDRESS);
+        assert!(!format!("{settings:?}").contains("hunter2"));
+        let settings = load(&text, &[("IDP_DATABASE_URL", "sqlite:/x.db")]).unwrap();
+        assert_eq!(settings.database_url.expose(), "sqlite:/x.db");
+        let both = format!("{text}database.url = \"{ADDRESS}\"\n");
+        let settings = load(
+            &both,
+            &[("IDP_DATABASE_URL_FILE", &file.display().to_string())],
+        );
+        assert_eq!(settings.unwrap().database_url.expose(), ADDRESS);
+
+        let refusal = |text: &str, says: &str| {
+            let error = load(text, &[]).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        };
+        refusal(&both, "database.url_file is set beside `database.url`");
+        std::fs::write(&file, "hunter2").unwrap();
+        refusal(&text, "whose content is neither of the form");
+        std::fs::remove_file(&file).unwrap();
+        refusal(&text, "which cannot be read");
+        let typo =
+            "issuer = \"https://idp.example.com\"\ndatabase.url = \"postgre://idp:hunter2@h/d\"";
+        refusal(typo, "idp.toml:2: database.url is neither of the form");
+        let no_key = format!("issuer = \"https://idp.example.com\"\ndatabase.url = \"{ADDRESS}\"");
+        refusal(&no_key, "keys.encryption_key_file is missing");
     }
 
     #[test]

@@ -48,6 +48,13 @@ struct Entry {
     value: Result<String, &'static str>,
 }
 
+/// Where a setting stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Environment,
+    File,
+}
+
 pub(super) struct Reader<'a> {
     file: Option<&'a Path>,
     entries: BTreeMap<String, Entry>,
@@ -158,6 +165,35 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A setting that may hold a secret: no report shows its value. With it, the directory that
+    /// relative paths in it count from.
+    pub(super) fn secret<T: FromStr<Err: fmt::Display>>(
+        &mut self,
+        name: &'static str,
+    ) -> Option<(T, &'a Path)> {
+        let (text, place) = self.find(name)?;
+        match text.parse() {
+            Ok(value) => Some((value, self.base(&place))),
+            Err(error) => {
+                self.errors.push(ConfigError {
+                    place,
+                    problem: format!("{name} {error}"),
+                    cure: String::new(),
+                });
+                None
+            }
+        }
+    }
+
+    /// The directory that a relative path counts from that was set at `place`: the file's, or for a
+    /// variable the working directory.
+    fn base(&self, place: &str) -> &'a Path {
+        self.file
+            .filter(|_| !place.starts_with("environment"))
+            .and_then(Path::parent)
+            .unwrap_or(Path::new(""))
+    }
+
     pub(super) fn optional<T: FromStr<Err: fmt::Display>>(
         &mut self,
         name: &'static str,
@@ -182,11 +218,7 @@ impl<'a> Reader<'a> {
             self.note(name, "is empty", "name a file");
             return None;
         }
-        let base = self
-            .file
-            .filter(|_| !place.starts_with("environment"))
-            .and_then(Path::parent);
-        Some(base.map_or_else(|| PathBuf::from(&text), |base| base.join(&text)))
+        Some(self.base(&place).join(&text))
     }
 
     pub(super) fn required_with<T>(
@@ -198,10 +230,24 @@ impl<'a> Reader<'a> {
         let before = self.errors.len();
         let value = self.optional_with(name, parse);
         if value.is_none() && self.errors.len() == before {
-            let cure = format!("set it ({example}), here or as {}", variable(name));
-            self.note(name, "is missing", &cure);
+            self.missing(name, example);
         }
         value
+    }
+
+    /// Notes that a setting is missing that has to be there.
+    pub(super) fn missing(&mut self, name: &'static str, example: &str) {
+        let cure = format!("set it ({example}), here or as {}", variable(name));
+        self.note(name, "is missing", &cure);
+    }
+
+    /// Whether the setting is there, and whether the environment has it.
+    pub(super) fn is_set(&self, name: &'static str) -> Option<Source> {
+        if (self.env)(&variable(name)).is_some_and(|text| !text.is_empty()) {
+            Some(Source::Environment)
+        } else {
+            self.entries.get(name).map(|_| Source::File)
+        }
     }
 
     pub(super) fn required<T: FromStr<Err: fmt::Display>>(

@@ -5,6 +5,7 @@ mod arn;
 mod audience;
 mod audit;
 mod claims;
+mod database_url;
 mod environment;
 mod id;
 mod issuer;
@@ -22,6 +23,7 @@ pub use arn::{Arn, ArnError, Partition, RoleArn};
 pub use audience::{Audience, AudienceError, DEFAULT_AUDIENCE};
 pub use audit::{Actor, AuditEvent, Outcome};
 pub use claims::{TokenClaims, TokenLifetime};
+pub use database_url::{DatabaseUrl, DatabaseUrlError};
 pub use environment::{
     Credential, Environment, EnvironmentState, JOIN_TOKEN_LIFE, JOIN_TOKEN_PREFIX, JoinToken,
 };

@@ -7,10 +7,10 @@ use url::Url;
 use super::{ListenError, key_file};
 use crate::{
     config::Settings,
-    domain::{Clock, Random},
+    domain::{Clock, DatabaseUrl, Random},
     ports::{Store, StoreError},
     service::{KeyRingError, Nonces, Parts, Pool, Service, open_key_ring},
-    store::{OpenError, SqliteStore},
+    store::{OpenError, PostgresOpenError, PostgresStore, SqliteStore},
 };
 
 /// Why the server does not start. Each names the file or the setting.
@@ -19,6 +19,9 @@ pub enum StartError {
     /// The database does not open.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The PostgreSQL database does not open.
+    #[error(transparent)]
+    OpenPostgres(#[from] PostgresOpenError),
     /// The database does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -47,6 +50,18 @@ pub enum StartError {
     Listen(#[from] ListenError),
 }
 
+/// Opens the database that the settings name.
+pub(super) async fn open_store(
+    url: &DatabaseUrl,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn Store>, StartError> {
+    Ok(if url.sqlite_path().is_some() {
+        Arc::new(SqliteStore::open(url.expose(), clock).await?)
+    } else {
+        Arc::new(PostgresStore::open(url, clock).await?)
+    })
+}
+
 /// A server, put together.
 pub struct Server {
     /// The use cases.
@@ -68,8 +83,7 @@ impl Server {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, StartError> {
-        let store: Arc<dyn Store> =
-            Arc::new(SqliteStore::open(&settings.database_url, clock.clone()).await?);
+        let store = open_store(&settings.database_url, clock.clone()).await?;
         let file = &settings.keys.encryption_key_file;
         let may_create = store.any_sealed_key().await?.is_none();
         let sealing = key_file::read_or_create(file, may_create, &*random)?;

@@ -24,8 +24,9 @@ use crate::{
     },
     config::{KeySettings, LimitSettings, Settings, TokenSettings},
     domain::{
-        Clock, DEFAULT_AUDIENCE, EnvironmentState, ExposeSecret as _, Issuer, IssuerError, Name,
-        NameError, Random, RequestId, SecretString, SigningAlgorithm, Subject, TokenLifetime,
+        Clock, DEFAULT_AUDIENCE, DatabaseUrl, EnvironmentState, ExposeSecret as _, Issuer,
+        IssuerError, Name, NameError, Random, RequestId, SecretString, SigningAlgorithm, Subject,
+        TokenLifetime,
     },
     http,
     ports::{Page, StoreError},
@@ -261,7 +262,7 @@ fn settings(dir: &DevDir, issuer: &Issuer) -> Result<Settings, DevError> {
         issuer: issuer.clone(),
         server_url,
         listen: (Ipv4Addr::LOCALHOST, 0).into(),
-        database_url: format!("sqlite:{}", dir.path().join("idp.db").display()),
+        database_url: DatabaseUrl::sqlite(&dir.path().join("idp.db")),
         keys: KeySettings {
             encryption_key_file: dir.path().join("key-encryption-key"),
             algorithm: SigningAlgorithm::default(),

@@ -11,15 +11,14 @@ use tokio::{
 
 use super::{
     Server, StartError,
+    build::open_store,
     listener::{Bound, bind, tls_config},
 };
 use crate::{
     config::Settings,
     domain::{Clock, Random, SecretString},
     http,
-    ports::Store as _,
     service::{Service, bootstrap},
-    store::SqliteStore,
 };
 
 /// How often expired `jti`s are forgotten and refusals recorded.
@@ -127,8 +126,8 @@ pub async fn bootstrap_admin(
     clock: Arc<dyn Clock>,
     random: &dyn Random,
 ) -> Result<Option<SecretString>, StartError> {
-    let store = SqliteStore::open(&settings.database_url, clock.clone()).await?;
-    let token = bootstrap(&store, &*clock, random).await?;
+    let store = open_store(&settings.database_url, clock.clone()).await?;
+    let token = bootstrap(&*store, &*clock, random).await?;
     store.close().await;
     Ok(token)
 }

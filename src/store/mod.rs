@@ -6,6 +6,7 @@
 mod audit;
 mod error;
 mod jti;
+mod postgres;
 mod queue;
 mod rows;
 mod sql;
@@ -14,6 +15,7 @@ mod sqlite;
 use crate::ports::StoreError;
 
 pub use audit::{audit_hash, first_broken};
+pub use postgres::{PostgresOpenError, PostgresStore};
 pub use sqlite::{OpenError, SqliteStore};
 
 /// A value as TEXT JSON.

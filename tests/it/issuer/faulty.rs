@@ -168,7 +168,7 @@ impl FaultyServer {
     /// One signing thread, for which one job may wait.
     pub(crate) async fn start(world: &World, gate: Option<Gate>) -> Self {
         let settings = &world.settings;
-        let inner = SqliteStore::open(&settings.database_url, world.clock.clone())
+        let inner = SqliteStore::open(settings.database_url.expose(), world.clock.clone())
             .await
             .unwrap();
         let store = Arc::new(Faulty {

@@ -189,7 +189,7 @@ async fn servers_that_start_at_once_agree_on_their_keys() {
             .map(|started| started.unwrap_or_else(|error| panic!("{error}")))
             .collect();
         let jwks = servers[0].service.keys().jwks();
-        let store = idp::store::SqliteStore::open(&settings.database_url, clock.clone())
+        let store = idp::store::SqliteStore::open(settings.database_url.expose(), clock.clone())
             .await
             .unwrap();
         let stored = store.issuer_keys(&settings.issuer).await.unwrap();

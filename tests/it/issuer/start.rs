@@ -138,7 +138,7 @@ async fn a_file_that_holds_no_key() {
 async fn sealed_keys_that_were_swapped() {
     let (dir, _) = started().await;
     let url = settings(&dir).database_url;
-    let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
+    let pool = sqlx::SqlitePool::connect(url.expose()).await.unwrap();
     let rows: Vec<(String, String)> = sqlx::query_as("SELECT id, sealed FROM issuer_keys")
         .fetch_all(&pool)
         .await

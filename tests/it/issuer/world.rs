@@ -11,8 +11,8 @@ use axum::Router;
 use idp::{
     config::{KeySettings, LimitSettings, Settings, TokenSettings},
     domain::{
-        Clock as _, ExposeSecret as _, OrganizationId, SigningAlgorithm, SimulatedClock,
-        SystemRandom, Timestamp, TokenLifetime,
+        Clock as _, DatabaseUrl, ExposeSecret as _, OrganizationId, SigningAlgorithm,
+        SimulatedClock, SystemRandom, Timestamp, TokenLifetime,
     },
     ports::{AuditRecord, AuditStore as _},
     server::{self, Server, StartError},
@@ -57,7 +57,7 @@ pub(crate) fn settings(dir: &TempDir) -> Settings {
         issuer: ISSUER.parse().unwrap(),
         server_url: ISSUER.parse().unwrap(),
         listen: (Ipv4Addr::LOCALHOST, 0).into(),
-        database_url: format!("sqlite:{}", dir.path().join("idp.db").display()),
+        database_url: DatabaseUrl::sqlite(&dir.path().join("idp.db")),
         keys: KeySettings {
             encryption_key_file: dir.path().join("key-encryption-key"),
             algorithm: SigningAlgorithm::Es256,
@@ -102,7 +102,7 @@ impl World {
             .unwrap()
             .unwrap();
         let (service, address, running) = run(&settings, &clock).await;
-        let observer = SqliteStore::open(&settings.database_url, clock.clone())
+        let observer = SqliteStore::open(settings.database_url.expose(), clock.clone())
             .await
             .unwrap();
         let mut world = Self {
@@ -257,7 +257,7 @@ impl World {
 
     /// The database itself, for what no port offers.
     pub(crate) async fn sql(&self) -> sqlx::SqlitePool {
-        sqlx::SqlitePool::connect(&self.settings.database_url)
+        sqlx::SqlitePool::connect(self.settings.database_url.expose())
             .await
             .unwrap()
     }

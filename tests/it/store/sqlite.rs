@@ -19,6 +19,10 @@ super::conformance!(File);
 pub(super) struct File(TempDir);
 
 impl File {
+    fn new() -> Self {
+        Self(TempDir::new().unwrap())
+    }
+
     fn url(&self) -> String {
         format!("sqlite:{}", self.path().display())
     }
@@ -38,8 +42,8 @@ fn clock() -> Arc<dyn Clock> {
 
 #[async_trait]
 impl Database for File {
-    async fn create() -> Self {
-        Self(TempDir::new().unwrap())
+    async fn create() -> Option<Self> {
+        Some(Self::new())
     }
 
     async fn open(&self, clock: Arc<dyn Clock>) -> Arc<dyn Store> {
@@ -65,7 +69,7 @@ async fn refusal(file: &File) -> String {
 async fn the_file_and_its_log_are_the_owners_only() {
     use std::os::unix::fs::PermissionsExt as _;
 
-    let file = File::create().await;
+    let file = File::new();
     let store = file.try_open().await.unwrap();
     for name in ["idp.db", "idp.db-wal", "idp.db-shm"] {
         let mode = std::fs::metadata(file.0.path().join(name))
@@ -81,7 +85,7 @@ async fn the_file_and_its_log_are_the_owners_only() {
 
 #[tokio::test]
 async fn a_file_that_is_not_a_database_is_left_alone() {
-    let file = File::create().await;
+    let file = File::new();
     let content = "a shopping list ".repeat(100);
     std::fs::write(file.path(), &content).unwrap();
     let message = refusal(&file).await;
@@ -95,7 +99,7 @@ async fn a_file_that_is_not_a_database_is_left_alone() {
 
 #[tokio::test]
 async fn a_directory_is_not_a_file() {
-    let file = File::create().await;
+    let file = File::new();
     std::fs::create_dir(file.path()).unwrap();
     let message = refusal(&file).await;
     assert!(message.contains("idp.db is not a file"), "{message}");
@@ -103,7 +107,7 @@ async fn a_directory_is_not_a_file() {
 
 #[tokio::test]
 async fn a_missing_directory_is_named_and_not_made() {
-    let file = File::create().await;
+    let file = File::new();
     let url = format!("sqlite:{}/absent/idp.db", file.0.path().display());
     let message = SqliteStore::open(&url, clock())
         .await
@@ -139,7 +143,7 @@ async fn addresses_that_are_no_file_are_refused() {
 
 #[tokio::test]
 async fn a_newer_schema_is_refused_only_where_it_says_so() {
-    let file = File::create().await;
+    let file = File::new();
     file.try_open().await.unwrap().close().await;
     file.tamper(
         "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
@@ -161,7 +165,7 @@ async fn a_newer_schema_is_refused_only_where_it_says_so() {
 
 #[tokio::test]
 async fn a_locked_file_is_named() {
-    let file = File::create().await;
+    let file = File::new();
     file.try_open().await.unwrap().close().await;
     let mut other = SqliteConnection::connect(&file.url()).await.unwrap();
     other.execute("BEGIN IMMEDIATE").await.unwrap();
@@ -175,7 +179,7 @@ async fn a_locked_file_is_named() {
 
 #[tokio::test]
 async fn programs_that_start_at_once_share_one_migration() {
-    let file = File::create().await;
+    let file = File::new();
     let starts = (0..8).map(|_| file.try_open());
     for started in futures_util::future::join_all(starts).await {
         started.unwrap().close().await;
