@@ -8,6 +8,7 @@
 //! - [`Policy`] and its parts are the language; `parse` reads them, with the place and the cure in
 //!   every error.
 //! - `value` matches one value, `operator` compares a key's values, `evaluate` decides.
+//! - `write` makes policies in code and writes any policy as JSON.
 
 mod context;
 mod error;
@@ -17,6 +18,7 @@ mod operator;
 mod parse;
 mod policy;
 mod value;
+mod write;
 
 pub use context::{Context, Principal, Request};
 pub use error::PolicyError;

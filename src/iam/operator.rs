@@ -111,6 +111,16 @@ pub(super) struct UnknownOperator {
 }
 
 impl Operator {
+    /// A test without prefix and `IfExists`.
+    #[must_use]
+    pub const fn new(test: Test) -> Self {
+        Self {
+            set: None,
+            test,
+            if_exists: false,
+        }
+    }
+
     /// Reads an operator's name. Case counts: IAM's own spelling only.
     pub(super) fn parse(name: &str) -> Result<Self, UnknownOperator> {
         let unknown = |cure: String| Err(UnknownOperator { cure });

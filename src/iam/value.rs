@@ -65,6 +65,33 @@ impl Value {
         })
     }
 
+    /// The value that is `text` and nothing else under every operator, in a policy of version
+    /// 2012-10-17: what would be a wildcard or begin a variable is escaped.
+    #[must_use]
+    pub fn literal(text: &str) -> Self {
+        let mut written = String::with_capacity(text.len());
+        for (at, c) in text.char_indices() {
+            match c {
+                '*' => written.push_str("${*}"),
+                '?' => written.push_str("${?}"),
+                '$' if text[at + 1..].starts_with('{') => written.push_str("${$}"),
+                other => written.push(other),
+            }
+        }
+        Self {
+            written,
+            literal: text.to_owned(),
+            pattern: None,
+        }
+    }
+
+    /// A value in a policy's own notation (version 2012-10-17), such as `org:1/env:*`; `None` where
+    /// it holds a `${…}` that is not understood.
+    #[must_use]
+    pub fn pattern(written: &str) -> Option<Self> {
+        Self::parse(written, true).ok()
+    }
+
     /// The value as the policy writes it.
     #[must_use]
     pub fn as_written(&self) -> &str {
@@ -222,6 +249,14 @@ mod tests {
         fn agrees_with_the_definition(pattern in "[ab*?]{0,8}", text in "[ab]{0,8}") {
             let (p, t): (Vec<_>, Vec<_>) = (pattern.chars().collect(), text.chars().collect());
             prop_assert_eq!(value(&pattern).matches(&text), naive(&p, &t));
+        }
+
+        #[test]
+        fn a_literal_is_its_text_and_reads_back(text in "[ab*?${}]{0,8}", other in "[ab*?${}]{0,8}") {
+            let literal = Value::literal(&text);
+            prop_assert_eq!(literal.matches(&other), text == other);
+            prop_assert_eq!(literal.equals(&other), text == other);
+            prop_assert_eq!(value(literal.as_written()), literal);
         }
 
         #[test]
