@@ -11,13 +11,19 @@ pub enum Principal {
 ///
 /// Keys are compared without regard to case, as IAM does; a key without values is a missing key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Context(Vec<(String, Vec<String>)>);
+pub struct Context {
+    keys: Vec<(String, Vec<String>)>,
+    unknown: Vec<String>,
+}
 
 impl Context {
     /// A request without any keys.
     #[must_use]
     pub const fn new() -> Self {
-        Self(Vec::new())
+        Self {
+            keys: Vec::new(),
+            unknown: Vec::new(),
+        }
     }
 
     /// Sets a key to one value.
@@ -28,15 +34,58 @@ impl Context {
     /// Sets a key to several values.
     pub fn set_all(&mut self, key: impl Into<String>, values: Vec<String>) {
         let key = key.into();
-        self.0
+        self.keys
             .retain(|(other, _)| !other.eq_ignore_ascii_case(&key));
-        self.0.push((key, values));
+        self.keys.push((key, values));
+    }
+
+    /// Sets a key to one value in place of the one that it had: for asking the same policy of very
+    /// many principals.
+    pub fn reset(&mut self, key: &str, value: &str) {
+        match self
+            .keys
+            .iter_mut()
+            .find(|(name, _)| name.eq_ignore_ascii_case(key))
+        {
+            Some((_, values)) => {
+                values.truncate(1);
+                match values.first_mut() {
+                    Some(old) => {
+                        old.clear();
+                        old.push_str(value);
+                    }
+                    None => values.push(value.to_owned()),
+                }
+            }
+            None => self.set(key, value),
+        }
+    }
+
+    /// Says that STS will know the key's value though it is not known here, such as the caller's
+    /// address. A condition on it counts in favour of the request.
+    pub fn set_unknown(&mut self, key: impl Into<String>) {
+        self.unknown.push(key.into());
+    }
+
+    /// Whether the key has a value that is not known here.
+    #[must_use]
+    pub fn is_unknown(&self, key: &str) -> bool {
+        self.unknown
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(key))
+    }
+
+    /// Whether a key can have several values, so that it cannot be a policy variable.
+    #[must_use]
+    pub fn is_multi_valued(key: &str) -> bool {
+        let key = key.to_ascii_lowercase();
+        matches!(key.as_str(), "aws:tagkeys" | "sts:transitivetagkeys") || key.ends_with(":amr")
     }
 
     /// A key's values, `None` where the request has no such key.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&[String]> {
-        self.0
+        self.keys
             .iter()
             .find(|(name, values)| name.eq_ignore_ascii_case(key) && !values.is_empty())
             .map(|(_, values)| values.as_slice())
@@ -44,7 +93,7 @@ impl Context {
 
     /// Every key with its values, in the order in which they were set.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[String])> {
-        self.0
+        self.keys
             .iter()
             .map(|(key, values)| (key.as_str(), values.as_slice()))
     }
@@ -77,5 +126,15 @@ mod tests {
         );
         assert_eq!(context.get("aws:TagKeys"), None);
         assert_eq!(context.iter().count(), 2);
+    }
+
+    #[test]
+    fn a_reset_key_has_the_new_value_only() {
+        let mut context = Context::new();
+        context.set_all("k", vec!["a".to_owned(), "b".to_owned()]);
+        context.reset("K", "c");
+        context.reset("l", "d");
+        assert_eq!(context.get("k"), Some(["c".to_owned()].as_slice()));
+        assert_eq!(context.get("l"), Some(["d".to_owned()].as_slice()));
     }
 }

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::{
-    Actions, Condition, Effect, Policy, Principal, PrincipalKind, Principals, Request, Statement,
+    Actions, Condition, Context, Effect, Policy, Principal, PrincipalKind, Principals, Request,
+    Statement,
 };
 
 /// What a policy says to a request.
@@ -51,7 +52,12 @@ impl StatementOutcome<'_> {
     /// Whether the statement's effect counts.
     #[must_use]
     pub fn applies(&self) -> bool {
-        self.principal && self.action && self.conditions.iter().all(|outcome| outcome.met)
+        self.principal
+            && self.action
+            && self
+                .conditions
+                .iter()
+                .all(|outcome| outcome.holds(self.statement.effect))
     }
 }
 
@@ -64,6 +70,21 @@ pub struct ConditionOutcome<'a> {
     pub got: Option<&'a [String]>,
     /// Whether it is met.
     pub met: bool,
+    /// Whether STS will know the key's value though it is not known here.
+    pub unknown: bool,
+}
+
+impl ConditionOutcome<'_> {
+    /// Whether it stands in the way of the statement's effect no more. What is not known here counts
+    /// in favour of the request: as met in an allow, as not met in a deny.
+    #[must_use]
+    pub fn holds(&self, effect: Effect) -> bool {
+        if self.unknown {
+            effect == Effect::Allow
+        } else {
+            self.met
+        }
+    }
 }
 
 impl fmt::Display for ConditionOutcome<'_> {
@@ -73,10 +94,15 @@ impl fmt::Display for ConditionOutcome<'_> {
             key,
             values,
         } = self.condition;
-        let not = if self.met { "" } else { "not " };
-        write!(f, "{operator} on {key} is {not}met: the policy has ")?;
+        let state = match (self.unknown, self.met) {
+            (true, _) => "not known here",
+            (false, true) => "met",
+            (false, false) => "not met",
+        };
+        write!(f, "{operator} on {key} is {state}: the policy has ")?;
         list(f, values.iter().map(super::Value::as_written))?;
         match self.got {
+            None if self.unknown => f.write_str(", only STS knows the request's"),
             None => f.write_str(", the request has no such key"),
             Some(got) => {
                 f.write_str(", the request has ")?;
@@ -118,7 +144,33 @@ impl Policy {
     }
 }
 
+impl Policy {
+    /// The decision alone, without the reasons: the same as [`Policy::evaluate`]'s, and cheap enough
+    /// to ask for a million principals.
+    #[must_use]
+    pub fn decide(&self, request: &Request<'_>) -> Decision {
+        let find = |effect| {
+            self.statements
+                .iter()
+                .position(|statement| statement.effect == effect && statement.applies(request))
+        };
+        find(Effect::Deny).map_or_else(
+            || find(Effect::Allow).map_or(Decision::NotAllowed, Decision::Allowed),
+            Decision::Denied,
+        )
+    }
+}
+
 impl Statement {
+    fn applies(&self, request: &Request<'_>) -> bool {
+        self.principals.concern(request.principal, self.effect)
+            && self.actions.concern(request.action)
+            && self
+                .conditions
+                .iter()
+                .all(|condition| condition.outcome(request.context).holds(self.effect))
+    }
+
     fn outcome<'a>(&'a self, request: &Request<'a>) -> StatementOutcome<'a> {
         StatementOutcome {
             statement: self,
@@ -127,15 +179,20 @@ impl Statement {
             conditions: self
                 .conditions
                 .iter()
-                .map(|condition| {
-                    let got = request.context.get(&condition.key);
-                    ConditionOutcome {
-                        condition,
-                        got,
-                        met: condition.operator.is_met(&condition.values, got),
-                    }
-                })
+                .map(|condition| condition.outcome(request.context))
                 .collect(),
+        }
+    }
+}
+
+impl Condition {
+    fn outcome<'a>(&'a self, context: &'a Context) -> ConditionOutcome<'a> {
+        let got = context.get(&self.key);
+        ConditionOutcome {
+            condition: self,
+            got,
+            met: self.operator.is_met(&self.values, got, context),
+            unknown: got.is_none() && context.is_unknown(&self.key),
         }
     }
 }

@@ -1,16 +1,20 @@
-//! The IAM policy language as role trust policies use it: parse, evaluate, and say for every
+//! The IAM policy language as role trust policies use it: read, evaluate, and say for every
 //! statement and condition why.
 //!
 //! What is not understood is refused when the policy is read, never skipped when it is evaluated:
 //! a condition that is silently dropped opens a role.
 //!
-//! - `json` reads JSON without losing duplicate members.
-//! - [`Policy`] and its parts are the language; `parse` reads them, with the place and the cure in
-//!   every error.
-//! - `value` matches one value, `operator` compares a key's values, `evaluate` decides.
+//! - `json` reads JSON without losing duplicate members or the place of anything.
+//! - [`Policy`] and its parts are the language; `parse` reads them, with the place, the cure and
+//!   IAM's own words in every error; [`Document`] finds the policy in the output of other tools.
+//! - `value` matches one value, `comparison` compares numbers, times and addresses, `operator` a
+//!   key's values, `evaluate` decides.
 //! - `write` makes policies in code and writes any policy as JSON.
+//! - [`WebIdentityRequest`] is what STS knows of a request with a token.
 
+mod comparison;
 mod context;
+mod document;
 mod error;
 mod evaluate;
 mod json;
@@ -18,13 +22,17 @@ mod operator;
 mod parse;
 mod policy;
 mod value;
+mod web_identity;
 mod write;
 
 pub use context::{Context, Principal, Request};
-pub use error::PolicyError;
+pub use document::{DescribedRole, Document, Element};
+pub use error::{PolicyError, Position};
 pub use evaluate::{ConditionOutcome, Decision, Evaluation, StatementOutcome};
 pub use operator::{Operator, SetOperator, Test};
+pub use parse::MAX_TEXT;
 pub use policy::{
     Actions, Condition, Effect, Policy, PrincipalKind, Principals, Statement, Version,
 };
 pub use value::Value;
+pub use web_identity::{ASSUME, SET_SOURCE_IDENTITY, TAG_SESSION, WebIdentityRequest};

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::*;
+use crate::iam::{Effect, Policy, PrincipalKind, Principals, Version};
 
 const FEDERATED: &str = r#""Principal":{"Federated":"arn:aws:iam::000000000000:oidc-provider/i"}"#;
 const ACTION: &str = r#""Action":"sts:AssumeRoleWithWebIdentity""#;
@@ -20,7 +20,7 @@ fn reads_every_element() {
     let policy = Policy::parse_trust(
         r#"{"Version":"2012-10-17","Id":"id","Statement":{"Sid":"s","Effect":"Deny",
         "NotPrincipal":{"AWS":["a","b"],"Service":"c"},"NotAction":["sts:*"],
-        "Condition":{"StringLike":{"k":["a*","b"]},"Bool":{"t":true},"StringEquals":{"n":7}}}}"#,
+        "Condition":{"StringLike":{"i:k":["a*","b"]},"Bool":{"i:t":true},"StringEquals":{"i:n":7}}}}"#,
     )
     .unwrap();
     assert_eq!(policy.version, Version::V2012);
@@ -46,18 +46,34 @@ fn reads_every_element() {
     assert_eq!(
         shown,
         [
-            ("StringLike".to_owned(), "k", 2),
-            ("Bool".to_owned(), "t", 1),
-            ("StringEquals".to_owned(), "n", 1)
+            ("StringLike".to_owned(), "i:k", 2),
+            ("Bool".to_owned(), "i:t", 1),
+            ("StringEquals".to_owned(), "i:n", 1)
         ]
     );
 }
 
 #[test]
+fn what_cannot_be_a_policy_is_refused_at_once() {
+    let nested = format!("{}1{}", "{\"a\":".repeat(10), "}".repeat(10));
+    assert!(error(&nested).contains("it nests deeper than 8 levels"));
+    let long = "x".repeat(10 * 1024 * 1024);
+    assert!(error(&long).contains("10485760 bytes"));
+    let deep = "[".repeat(100_000);
+    assert!(error(&deep).contains("line 1, column 9: not JSON: it nests deeper"));
+}
+
+#[test]
 fn errors_name_the_place_and_the_cure() {
     for (text, says) in [
-        ("{", "line 1, column 1: not JSON"),
-        ("{\n\"Version\": x}", "line 2, column 12: not JSON"),
+        (
+            "{",
+            "line 1, column 2: not JSON: a name in \"\" is missing: the text ends here",
+        ),
+        (
+            "{\n\"Version\": x}",
+            "line 2, column 12: not JSON: a value is missing: 'x' stands here",
+        ),
         ("[]", "the policy: it is an array, not an object"),
         ("{}", "Statement: there is none"),
         (
@@ -81,7 +97,7 @@ fn errors_name_the_place_and_the_cure() {
             "Statement[0].Action: it is missing; write Action or NotAction",
         ),
         (
-            &with(r#","NotAction":"sts:x""#),
+            &with(r#","NotAction":"sts:AssumeRole""#),
             "Statement[0].NotAction: Action is there too",
         ),
         (
@@ -90,55 +106,88 @@ fn errors_name_the_place_and_the_cure() {
         ),
         (
             &with(r#","Conditions":{}"#),
-            "Statement[0].Conditions: there is no such element",
+            "Statement[0].Conditions: there is no such element; write Condition",
         ),
         (
-            &with(r#","Condition":{"StringEqual":{"a":"b"}}"#),
-            "Statement[0].Condition.StringEqual: this operator is not understood; understood here",
+            &with(r#","Condition":{"StringEqual":{"i:a":"b"}}"#),
+            "Statement[0].Condition.StringEqual: there is no such operator; write StringEquals (line 1, column 180; IAM says \"MalformedPolicyDocument: Invalid Condition type\")",
         ),
         (
-            &with(r#","Condition":{"ArnLike":{"a":"b"}}"#),
-            "Statement[0].Condition.ArnLike: this operator is not understood",
+            &with(r#","Condition":{"IpAddress":{"aws:SourceIp":"here"}}"#),
+            "aws:SourceIp: IpAddress cannot compare \"here\"; write an address or a network",
         ),
         (
-            &with(r#","Condition":{"StringEquals":{"a":"b","a":"c"}}"#),
-            "Statement[0].Condition.StringEquals.a: it is there twice",
+            &with(r#","Condition":{"StringEquals":{"i:a":"b","i:a":"c"}}"#),
+            "Statement[0].Condition.StringEquals.i:a: it is there twice",
         ),
         (
-            &with(r#","Condition":{"StringEquals":{"a":"b"},"StringEquals":{"c":"d"}}"#),
+            &with(r#","Condition":{"StringEquals":{"i:a":"b"},"StringEquals":{"i:c":"d"}}"#),
             "Statement[0].Condition.StringEquals: it is there twice",
         ),
         (
-            &with(r#","Condition":{"StringEquals":{"a":[]}}"#),
-            "Statement[0].Condition.StringEquals.\"a\": the list is empty",
+            &with(r#","Condition":{"StringEquals":{"i:a":[]}}"#),
+            "Statement[0].Condition.StringEquals.i:a: the list is empty",
         ),
         (
-            &with(r#","Condition":{"StringEquals":{"a":null}}"#),
+            &with(r#","Condition":{"StringEquals":{"i:a":null}}"#),
             "null is not a value",
         ),
         (
-            &with(r#","Condition":{"Bool":{"a":"yes"}}"#),
-            "\"yes\" is neither true nor false",
+            &with(r#","Condition":{"Bool":{"i:a":"yes"}}"#),
+            "Bool cannot compare \"yes\"; write \"true\" or \"false\"",
         ),
         (
-            &with(r#","Condition":{"StringLike":{"a":"${aws:userid}"}}"#),
-            "the policy variable ${aws:userid} is not understood",
+            &with(r#","Condition":{"StringLike":{"i:a":"${userid}"}}"#),
+            "${userid} is not a policy variable",
         ),
         (
-            r#"{"Statement":{"Effect":"Allow","Principal":{"Federated":"arn:aws:iam::*:x"},"Action":"sts:x"}}"#,
+            r#"{"Statement":{"Effect":"Allow","Principal":{"Federated":"arn:aws:iam::*:x"},"Action":"sts:AssumeRole"}}"#,
             "Statement.Principal.Federated: \"arn:aws:iam::*:x\" has a wildcard",
         ),
         (
-            r#"{"Statement":{"Effect":"Allow","Principal":{"Human":"a"},"Action":"sts:x"}}"#,
+            r#"{"Statement":{"Effect":"Allow","Principal":{"Human":"a"},"Action":"sts:AssumeRole"}}"#,
             "Statement.Principal.Human: there is no such kind",
         ),
         (
-            r#"{"Statement":{"Effect":"Allow","Principal":"me","Action":"sts:x"}}"#,
+            r#"{"Statement":{"Effect":"Allow","Principal":"me","Action":"sts:AssumeRole"}}"#,
             "Statement.Principal: \"me\" names no principal",
         ),
         (
             r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"AssumeRole"}}"#,
             "Statement.Action: \"AssumeRole\" is not an action",
+        ),
+    ] {
+        let error = error(text);
+        assert!(error.contains(says), "{text}\n  {error}\n  {says}");
+    }
+}
+
+#[test]
+fn what_iam_refuses_is_refused_in_its_words() {
+    for (text, says) in [
+        (
+            r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRoleWithWebIdendity"}}"#,
+            "write \"sts:AssumeRoleWithWebIdentity\" (line 1, column 48; IAM says \"MalformedPolicyDocument: AssumeRole policy may only specify STS AssumeRole actions.\")",
+        ),
+        (
+            r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":["sts:AssumeRole","s3:GetObject"]}}"#,
+            "Statement.Action[1]: \"s3:GetObject\" is not an action of a trust policy",
+        ),
+        (
+            r#"{"Statement":{"Effect":"Allow","Principal":{"Federated":"https://i.example"},"Action":"sts:*"}}"#,
+            "without https://",
+        ),
+        (
+            r#"{"Statement":[{"Sid":"a","Effect":"Allow","Principal":"*","Action":"sts:*"},{"Sid":"a","Effect":"Allow","Principal":"*","Action":"sts:*"}]}"#,
+            "Statement[1]: its Sid is that of another statement",
+        ),
+        (
+            &with(r#","Condition":{"StringEquals":{"sub":"a"}}"#),
+            "\"sub\" is not a condition key",
+        ),
+        (
+            &with(r#","Condition":{"NumericLessThan":{"i:a":"${aws:EpochTime}"}}"#),
+            "policy variables count under the operators of strings and ARNs only",
         ),
     ] {
         let error = error(text);

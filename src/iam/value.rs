@@ -1,31 +1,75 @@
-//! One value of a policy: literal text, with `*` and `?` where the operator reads them as wildcards.
+//! One value of a policy: literal text, with `*` and `?` where the operator reads them as wildcards
+//! and `${…}` where the request's keys take its place.
+
+use std::borrow::Cow;
+
+use super::Context;
 
 /// A value as a policy writes it.
 ///
-/// `${*}`, `${?}` and `${$}` are the characters themselves and never wildcards ([IAM policy
-/// elements: variables]). Which of the two readings counts, literal or pattern, is the operator's
-/// affair.
+/// `${*}`, `${?}` and `${$}` are the characters themselves and never wildcards; `${key}` and
+/// `${key, 'default'}` stand for the request's value of that key ([IAM policy elements:
+/// variables]). Whether wildcards count is the operator's affair.
 ///
-/// [IAM policy elements: variables]: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html#policy-vars-specialchars
+/// [IAM policy elements: variables]: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Value {
     written: String,
-    /// The same with the escapes resolved.
+    /// The same with the escapes resolved; of a value with variables nothing that counts.
     literal: String,
-    /// `None` where there is no wildcard, so that both readings are the same.
+    /// `None` where there is neither wildcard nor variable, so that both readings are the same.
     pattern: Option<Vec<Glyph>>,
+    variables: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Glyph {
     Char(char),
     One,
     Many,
+    Variable(Box<Variable>),
 }
 
-/// A `${…}` that is neither of the three escapes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Variable {
+    key: String,
+    default: Option<String>,
+}
+
+/// A `${…}` that is neither an escape nor a variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct UnknownVariable(pub(super) String);
+
+impl Variable {
+    /// Reads what stands between `${` and `}`: a key, or a key, a comma and a default in single
+    /// quotes.
+    fn parse(inside: &str) -> Option<Self> {
+        let (key, default) = match inside.split_once(',') {
+            None => (inside.trim(), None),
+            Some((key, default)) => {
+                let default = default.trim().strip_prefix('\'')?.strip_suffix('\'')?;
+                (key.trim(), Some(default.to_owned()))
+            }
+        };
+        let well_formed = key.contains(':')
+            && !key
+                .contains(|c: char| c.is_whitespace() || matches!(c, '\'' | '$' | '{' | '*' | '?'));
+        well_formed.then(|| Self {
+            key: key.to_owned(),
+            default,
+        })
+    }
+
+    /// The request's one value of the key, else the default. A key that can hold several values
+    /// has no one value.
+    fn resolve<'a>(&'a self, context: &'a Context) -> Option<&'a str> {
+        match context.get(&self.key) {
+            Some([one]) if !Context::is_multi_valued(&self.key) => Some(one),
+            Some(_) => None,
+            None => self.default.as_deref(),
+        }
+    }
+}
 
 impl Value {
     /// Reads a value. `variables`: whether `${…}` has a meaning, which it has from policy version
@@ -34,19 +78,30 @@ impl Value {
         let mut literal = String::with_capacity(written.len());
         let mut pattern = Vec::new();
         let mut wild = false;
+        let mut has_variables = false;
         let mut rest = written;
         while let Some(next) = rest.chars().next() {
             if variables && rest.starts_with("${") {
-                let end = rest.find('}').map_or(rest.len(), |at| at + 1);
-                let escaped = match &rest[..end] {
-                    "${*}" => '*',
-                    "${?}" => '?',
-                    "${$}" => '$',
-                    other => return Err(UnknownVariable(other.to_owned())),
+                let Some(end) = rest.find('}') else {
+                    return Err(UnknownVariable(rest.to_owned()));
                 };
-                literal.push(escaped);
-                pattern.push(Glyph::Char(escaped));
-                rest = &rest[end..];
+                let inside = &rest[2..end];
+                let escaped = match inside {
+                    "*" => Some('*'),
+                    "?" => Some('?'),
+                    "$" => Some('$'),
+                    _ => None,
+                };
+                if let Some(escaped) = escaped {
+                    literal.push(escaped);
+                    pattern.push(Glyph::Char(escaped));
+                } else {
+                    let variable = Variable::parse(inside)
+                        .ok_or_else(|| UnknownVariable(rest[..=end].to_owned()))?;
+                    pattern.push(Glyph::Variable(Box::new(variable)));
+                    has_variables = true;
+                }
+                rest = &rest[end + 1..];
                 continue;
             }
             literal.push(next);
@@ -61,7 +116,8 @@ impl Value {
         Ok(Self {
             written: written.to_owned(),
             literal,
-            pattern: wild.then_some(pattern),
+            pattern: (wild || has_variables).then_some(pattern),
+            variables: has_variables,
         })
     }
 
@@ -82,6 +138,7 @@ impl Value {
             written,
             literal: text.to_owned(),
             pattern: None,
+            variables: false,
         }
     }
 
@@ -96,6 +153,72 @@ impl Value {
     #[must_use]
     pub fn as_written(&self) -> &str {
         &self.written
+    }
+
+    /// Whether `*` or `?` stand in it, outside of escapes.
+    #[must_use]
+    pub fn has_wildcard(&self) -> bool {
+        self.pattern
+            .iter()
+            .flatten()
+            .any(|glyph| matches!(glyph, Glyph::One | Glyph::Many))
+    }
+
+    /// Whether it depends on the request.
+    #[must_use]
+    pub const fn has_variables(&self) -> bool {
+        self.variables
+    }
+
+    /// The value as plain text, wildcards read as characters.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.literal
+    }
+
+    /// The value with the request's values in place of its variables; `None` where the request
+    /// lacks one that has no default, and then it fits nothing. What is put in counts literally.
+    #[must_use]
+    pub fn resolve(&self, context: &Context) -> Option<Cow<'_, Self>> {
+        if !self.variables {
+            return Some(Cow::Borrowed(self));
+        }
+        let mut literal = String::new();
+        let mut pattern = Vec::new();
+        for glyph in self.pattern.iter().flatten() {
+            match glyph {
+                Glyph::Variable(variable) => {
+                    let text = variable.resolve(context)?;
+                    literal.push_str(text);
+                    pattern.extend(text.chars().map(Glyph::Char));
+                }
+                other => {
+                    literal.push(match other {
+                        Glyph::Char(c) => *c,
+                        Glyph::One => '?',
+                        _ => '*',
+                    });
+                    pattern.push(other.clone());
+                }
+            }
+        }
+        Some(Cow::Owned(Self {
+            written: self.written.clone(),
+            literal,
+            pattern: Some(pattern),
+            variables: false,
+        }))
+    }
+
+    /// How far the value is from `text`, for finding the nearest of several: 0 where it fits as a
+    /// pattern, else the number of characters that differ.
+    #[must_use]
+    pub fn miss(&self, text: &str) -> usize {
+        if self.matches_ignore_case(text) {
+            0
+        } else {
+            super::operator::distance(&self.literal, text)
+        }
     }
 
     /// Whether the value is `text`, wildcards read as plain characters.
@@ -127,6 +250,26 @@ impl Value {
             None => same_folded(&self.literal, text),
             Some(pattern) => glob(pattern, text, |a, b| a.to_lowercase().eq(b.to_lowercase())),
         }
+    }
+
+    /// Whether `text`, an ARN, fits the value as an ARN pattern: each of the six fields by itself,
+    /// so that a wildcard reaches no further than its field; in the last it crosses colons too.
+    #[must_use]
+    pub fn matches_arn(&self, text: &str) -> bool {
+        let glyphs: Vec<Glyph> = match &self.pattern {
+            None => self.literal.chars().map(Glyph::Char).collect(),
+            Some(pattern) => pattern.clone(),
+        };
+        let wanted: Vec<_> = glyphs
+            .splitn(6, |glyph| *glyph == Glyph::Char(':'))
+            .collect();
+        let got: Vec<_> = text.splitn(6, ':').collect();
+        wanted.len() == 6
+            && got.len() == 6
+            && wanted
+                .iter()
+                .zip(got)
+                .all(|(pattern, field)| glob(pattern, field, |a, b| a == b))
     }
 }
 
@@ -213,8 +356,34 @@ mod tests {
     }
 
     #[test]
-    fn other_variables_are_refused_and_old_versions_have_none() {
-        for text in ["${aws:username}", "a${", "${aws:x, 'y'}"] {
+    fn variables_take_the_requests_value_literally() {
+        let mut context = Context::new();
+        context.set("aws:userid", "a*b");
+        context.set_all("aws:TagKeys", vec!["one".to_owned()]);
+        let fits = |text: &str, got: &str| {
+            value(text)
+                .resolve(&context)
+                .is_some_and(|value| value.matches(got))
+        };
+        assert!(fits("x/${aws:userid}/*", "x/a*b/y"));
+        assert!(!fits("x/${aws:userid}", "x/aab"));
+        assert!(fits("${AWS:UserId}", "a*b"));
+        assert!(fits("${aws:none, 'd*'}", "d*") && !fits("${aws:none, 'd*'}", "dd"));
+        assert!(fits("${aws:none, ''}x", "x"));
+        assert!(!fits("${aws:none}", "") && !fits("*${aws:none}", "a"));
+        assert!(!fits("${aws:TagKeys}", "one"), "a key with several values");
+    }
+
+    #[test]
+    fn malformed_variables_are_refused_and_old_versions_have_none() {
+        for text in [
+            "${username}",
+            "a${",
+            "${aws:x, y}",
+            "${}",
+            "${aws:x y}",
+            "${a:${b:c}}",
+        ] {
             assert!(Value::parse(text, true).is_err(), "{text}");
         }
         assert!(
@@ -222,6 +391,22 @@ mod tests {
                 .unwrap()
                 .equals("${aws:username}")
         );
+    }
+
+    #[test]
+    fn an_arns_wildcards_stay_in_their_field() {
+        let arn = "arn:aws:iam::123456789012:role/a:b/c";
+        for (pattern, fits) in [
+            ("arn:aws:iam::123456789012:role/*", true),
+            ("arn:*:*:*:*:*", true),
+            ("arn:aws:iam::1234567890??:role/a:b/c", true),
+            ("arn:aws:*:role/a:b/c", false),
+            ("*", false),
+            ("arn:aws:iam::123456789012:ROLE/*", false),
+        ] {
+            assert_eq!(value(pattern).matches_arn(arn), fits, "{pattern}");
+        }
+        assert!(!value("arn:*:*:*:*:*").matches_arn("x"));
     }
 
     #[test]

@@ -246,7 +246,10 @@ mod tests {
             twice,
         )]);
         let error = policy.to_json_pretty().unwrap_err().to_string();
-        assert!(error.contains("StringEquals on k is there twice"), "{error}");
+        assert!(
+            error.contains("StringEquals on k is there twice"),
+            "{error}"
+        );
     }
 
     proptest! {

@@ -20,13 +20,6 @@ pub(super) struct SessionTags {
     pub(super) transitive: Vec<String>,
 }
 
-impl SessionTags {
-    /// Whether the token carries any, so that `sts:TagSession` is needed.
-    pub(super) const fn is_empty(&self) -> bool {
-        self.tags.is_empty() && self.transitive.is_empty()
-    }
-}
-
 /// Reads the tags in both forms that AWS takes: nested, with values as one-element lists, and flat
 /// claims, with bare strings or one-element lists.
 pub(super) fn read(claims: &Map<String, Value>) -> Result<SessionTags, Refusal> {
@@ -158,7 +151,7 @@ mod tests {
         let flat = serde_json::json!({
             format!("{FLAT_TAG}Team"): "a b", FLAT_TRANSITIVE: ["Team"] });
         assert_eq!(tags(flat).unwrap(), wanted);
-        assert!(tags(serde_json::json!({})).unwrap().is_empty());
+        assert_eq!(tags(serde_json::json!({})).unwrap(), SessionTags::default());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     domain::Timestamp,
-    iam::{Context, Decision, Effect, Evaluation, Principal, Request},
+    iam::{Decision, Effect, Evaluation, Request, WebIdentityRequest},
 };
 
 /// What the request itself says.
@@ -27,14 +27,9 @@ pub(super) fn authorise(
     identity: &WebIdentity,
     facts: &Facts<'_>,
 ) -> Result<(), Refusal> {
-    let principal = Principal::Federated(provider.arn().to_owned());
-    let context = context(role, provider, identity, facts);
-    let actions = [
-        ("sts:AssumeRoleWithWebIdentity", true),
-        ("sts:TagSession", !identity.tags.is_empty()),
-        ("sts:SetSourceIdentity", identity.source_identity.is_some()),
-    ];
-    for (action, _) in actions.into_iter().filter(|(_, asked)| *asked) {
+    let request = request(role, provider, identity, facts);
+    let (principal, context) = (request.principal(), request.context());
+    for action in request.actions() {
         let evaluation = role.trust_policy().evaluate(&Request {
             action,
             principal: &principal,
@@ -52,42 +47,28 @@ pub(super) fn authorise(
     Ok(())
 }
 
-/// The condition keys of a web-identity request. That `aws:PrincipalArn` is missing,
-/// `aws:PrincipalType` is `User` and `aws:userid` the provider's ARN was seen so; `HOST:aud`, `sub`
-/// and `amr` are what a private issuer's claims are known by.
-fn context(role: &Role, provider: &Provider, identity: &WebIdentity, facts: &Facts<'_>) -> Context {
-    let issuer = provider.issuer().provider();
-    let mut context = Context::new();
-    context.set(format!("{issuer}:aud"), &identity.audience);
-    context.set(format!("{issuer}:sub"), &identity.subject);
-    context.set_all(format!("{issuer}:amr"), identity.methods.clone());
-    context.set("sts:RoleSessionName", facts.session_name);
-    context.set(
-        "sts:RoleAuthorizedByIdp",
-        if identity.role_pinned {
-            "true"
-        } else {
-            "false"
-        },
-    );
-    context.set("aws:PrincipalAccount", role.arn().account());
-    context.set("aws:PrincipalType", "User");
-    context.set("aws:userid", provider.arn());
-    context.set("aws:CurrentTime", facts.now.to_string());
-    context.set("aws:EpochTime", facts.now.secs().to_string());
-    if let Some(source_ip) = facts.source_ip {
-        context.set("aws:SourceIp", source_ip.to_string());
+/// The request as the policy language sees it.
+fn request(
+    role: &Role,
+    provider: &Provider,
+    identity: &WebIdentity,
+    facts: &Facts<'_>,
+) -> WebIdentityRequest {
+    WebIdentityRequest {
+        provider: provider.issuer().provider().to_owned(),
+        provider_arn: provider.arn().to_owned(),
+        account: role.arn().account().to_owned(),
+        subject: identity.subject.clone(),
+        audience: identity.audience.clone(),
+        methods: identity.methods.clone(),
+        tags: identity.tags.tags.clone(),
+        transitive_tag_keys: identity.tags.transitive.clone(),
+        source_identity: identity.source_identity.clone(),
+        authorized_by_idp: identity.role_pinned,
+        session_name: Some(facts.session_name.to_owned()),
+        source_ip: facts.source_ip,
+        now: facts.now,
     }
-    if let Some(source_identity) = &identity.source_identity {
-        context.set("sts:SourceIdentity", source_identity);
-    }
-    for (key, value) in &identity.tags.tags {
-        context.set(format!("aws:RequestTag/{key}"), value);
-    }
-    let keys = identity.tags.tags.iter().map(|(key, _)| key.clone());
-    context.set_all("aws:TagKeys", keys.collect());
-    context.set_all("sts:TransitiveTagKeys", identity.tags.transitive.clone());
-    context
 }
 
 /// One clause a statement that could have let the request in, or the one that shut it out.
