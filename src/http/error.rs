@@ -176,7 +176,9 @@ impl From<AdminRefusal> for HttpError {
         match refusal {
             AdminRefusal::NotFound(_) => Self::problem(StatusCode::NOT_FOUND, detail),
             AdminRefusal::Conflict(_) => Self::problem(StatusCode::CONFLICT, detail),
-            AdminRefusal::Invalid(_) => Self::problem(StatusCode::BAD_REQUEST, detail),
+            AdminRefusal::Invalid(_) | AdminRefusal::Policy(_) => {
+                Self::problem(StatusCode::BAD_REQUEST, detail)
+            }
             AdminRefusal::Forbidden(_) => Self::problem(StatusCode::FORBIDDEN, detail),
             AdminRefusal::Store(error) => error.into(),
         }

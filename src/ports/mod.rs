@@ -9,7 +9,8 @@ pub use keys::{FetchError, FetchedKeys, KeyFetch};
 pub use signer::{SignError, Signer};
 pub use store::{
     AdminStore, AdminToken, AuditRecord, AuditStore, Change, EnrolOutcome, EnrolmentStore,
-    EnvironmentStore, InsertOutcome, IssuerKeyStore, MintOutcome, MintRequest, MintStore,
-    OrganizationStore, Page, ProjectStore, StopOutcome, Store, StoreError,
+    EnvironmentStore, InsertOutcome, IssuerKeyStore, ListedPrincipal, MintOutcome, MintRequest,
+    MintStore, OrganizationStore, Page, PrincipalStore, ProjectStore, StopOutcome, Store,
+    StoreError,
 };
 pub use sts::{Sts, StsCredentials, StsError, StsRefusal, StsRequest};

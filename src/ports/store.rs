@@ -1,12 +1,14 @@
 //! Storage. Each method is one whole transaction, so that no caller can forget a commit; a change
 //! and its audit event are one.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use crate::domain::{
-    AdminTokenId, Audience, AuditEvent, AuditId, Credential, Environment, EnvironmentId, Issuer,
-    IssuerKey, JoinToken, KeyId, Organization, OrganizationId, Project, ProjectId, PublicJwk,
-    Timestamp,
+    AdminTokenId, Audience, AuditEvent, AuditId, Credential, Environment, EnvironmentId,
+    EnvironmentState, Issuer, IssuerKey, JoinToken, KeyId, Name, Organization, OrganizationId,
+    Project, ProjectId, PublicJwk, Subject, Timestamp,
 };
 
 /// Why the store did not do it.
@@ -153,6 +155,30 @@ pub trait EnvironmentStore: Send + Sync {
 
     /// The present credential of an environment, whatever its state; `None` where it has no key.
     async fn credential(&self, id: EnvironmentId) -> Result<Option<Credential>, StoreError>;
+}
+
+/// A principal as a trust policy meets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedPrincipal {
+    /// The `sub` of its tokens, and with it the ids.
+    pub subject: Subject,
+    /// What people call it.
+    pub name: Name,
+    /// Where it stands.
+    pub state: EnvironmentState,
+    /// The audiences that its tokens can be for.
+    pub audiences: Arc<[Audience]>,
+}
+
+/// Everything that can ask for tokens.
+#[async_trait]
+pub trait PrincipalStore: Send + Sync {
+    /// Principals by id, of one organisation where it is named, stopped ones too.
+    async fn principals(
+        &self,
+        organization: Option<OrganizationId>,
+        page: Page<EnvironmentId>,
+    ) -> Result<Vec<ListedPrincipal>, StoreError>;
 }
 
 /// How an enrolment ended.
@@ -331,6 +357,7 @@ pub trait Store:
     OrganizationStore
     + ProjectStore
     + EnvironmentStore
+    + PrincipalStore
     + EnrolmentStore
     + IssuerKeyStore
     + MintStore

@@ -10,6 +10,7 @@ use crate::{
         IssuerKey, JOIN_TOKEN_LIFE, JOIN_TOKEN_PREFIX, JoinToken, JoinTokenId, Name, Organization,
         OrganizationId, Project, ProjectId, SecretString, Timestamp, bearer_secret,
     },
+    iam::PolicyError,
     jose::sha256,
     ports::{Change, InsertOutcome, Page, StopOutcome, StoreError},
 };
@@ -23,6 +24,9 @@ pub enum AdminRefusal {
     /// A value that cannot be.
     #[error("{0}")]
     Invalid(&'static str),
+    /// A trust policy that is none.
+    #[error("trust_policy: {0}")]
+    Policy(#[from] PolicyError),
     /// It contradicts what is there.
     #[error("{0}")]
     Conflict(String),

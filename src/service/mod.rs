@@ -1,6 +1,7 @@
 //! Use cases, one verb a function: enrol, issue a token, administer. The key ring lives here.
 
 mod administer;
+mod admitted;
 mod assertion;
 mod authenticate_admin;
 mod authenticate_client;
@@ -20,6 +21,7 @@ use tokio::sync::RwLock;
 pub use administer::{
     AdminRefusal, CreateEnvironment, CreateOrganization, Created, IssuedJoinToken,
 };
+pub use admitted::{Admitted, AdmittedPage, FindAdmitted};
 pub use authenticate_admin::{ADMIN_TOKEN_PREFIX, Administrator, bootstrap};
 pub use enrol::{EnrolRefusal, EnrolRequest, Enrolled};
 pub use issue_token::{IssuedToken, TokenRefusal, TokenRequest};

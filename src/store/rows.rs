@@ -1,16 +1,16 @@
 //! Rows as the databases return them, and what they mean. The same columns in both.
 
-use std::{fmt::Display, str::FromStr};
+use std::{collections::HashMap, fmt::Display, str::FromStr, sync::Arc};
 
 use sqlx::FromRow;
 
 use super::audit::{Head, chain_owner};
 use crate::{
     domain::{
-        Credential, Environment, EnvironmentState, IssuerKey, JoinToken, Organization, Project,
-        SigningAlgorithm, Subject, Timestamp,
+        Audience, Credential, Environment, EnvironmentState, IssuerKey, JoinToken, Organization,
+        Project, SigningAlgorithm, Subject, Timestamp,
     },
-    ports::{AdminToken, AuditRecord, StoreError},
+    ports::{AdminToken, AuditRecord, ListedPrincipal, StoreError},
 };
 
 fn corrupt(column: &str, error: impl Display) -> StoreError {
@@ -140,6 +140,49 @@ impl TryFrom<CredentialRow> for Credential {
             public: json("environments.public_key", &row.public_key)?,
             audiences: json("organizations.audiences", &row.audiences)?,
         })
+    }
+}
+
+/// Reads principals, very many in a row: what organisations share is parsed once.
+#[derive(Default)]
+pub(super) struct PrincipalReader(HashMap<String, Arc<[Audience]>>);
+
+/// The columns of a principal.
+pub(super) struct PrincipalColumns<'a> {
+    pub(super) id: &'a str,
+    pub(super) organization_id: &'a str,
+    pub(super) project_id: Option<&'a str>,
+    pub(super) name: &'a str,
+    pub(super) state: &'a str,
+    pub(super) audiences: &'a str,
+}
+
+impl PrincipalReader {
+    pub(super) fn read(
+        &mut self,
+        row: &PrincipalColumns<'_>,
+    ) -> Result<ListedPrincipal, StoreError> {
+        Ok(ListedPrincipal {
+            subject: Subject {
+                organization: parse("environments.organization_id", row.organization_id)?,
+                project: optional("environments.project_id", row.project_id)?,
+                environment: parse("environments.id", row.id)?,
+            },
+            name: parse("environments.name", row.name)?,
+            state: EnvironmentState::from_name(row.state)
+                .ok_or_else(|| corrupt("environments.state", format!("{:?} is none", row.state)))?,
+            audiences: self.audiences(row.audiences)?,
+        })
+    }
+
+    fn audiences(&mut self, text: &str) -> Result<Arc<[Audience]>, StoreError> {
+        if let Some(known) = self.0.get(text) {
+            return Ok(Arc::clone(known));
+        }
+        let read: Vec<Audience> = json("organizations.audiences", text)?;
+        let read: Arc<[Audience]> = read.into();
+        self.0.insert(text.to_owned(), Arc::clone(&read));
+        Ok(read)
     }
 }
 

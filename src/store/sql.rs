@@ -42,6 +42,15 @@ pub(super) const SELECT_ENVIRONMENTS_OF_PROJECT: &str = "SELECT id, organization
      name, state, kid, created_at, enrolled_at, stopped_at FROM environments \
      WHERE organization_id = $1 AND project_id = $4 AND id > $2 ORDER BY id LIMIT $3";
 
+pub(super) const SELECT_PRINCIPALS: &str = "SELECT e.id, e.organization_id, e.project_id, e.name, \
+     e.state, o.audiences FROM environments e JOIN organizations o ON o.id = e.organization_id \
+     WHERE e.id > $1 ORDER BY e.id LIMIT $2";
+
+pub(super) const SELECT_PRINCIPALS_OF_ORGANIZATION: &str = "SELECT e.id, e.organization_id, \
+     e.project_id, e.name, e.state, o.audiences FROM environments e \
+     JOIN organizations o ON o.id = e.organization_id \
+     WHERE e.organization_id = $3 AND e.id > $1 ORDER BY e.id LIMIT $2";
+
 pub(super) const SELECT_STATE: &str = "SELECT state FROM environments WHERE id = $1";
 
 pub(super) const STOP_ENVIRONMENT: &str = "UPDATE environments SET state = 'stopped', \

@@ -13,6 +13,7 @@ macro_rules! snapshot {
 }
 
 mod admin;
+mod admitted;
 mod assertions;
 mod authentication;
 mod client;

@@ -34,6 +34,7 @@ macro_rules! conformance {
                 audiences,
                 projects,
                 environments,
+                principals,
                 join_tokens,
                 stopping,
                 enrolment,

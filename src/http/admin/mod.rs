@@ -5,6 +5,7 @@ mod environments;
 mod keys;
 mod organizations;
 mod page;
+mod principals;
 mod projects;
 
 use std::sync::Arc;
@@ -41,5 +42,6 @@ pub(super) fn router() -> Router<Arc<App>> {
             "/environments/{environment}/join-tokens",
             post(environments::create_join_token),
         )
+        .route("/principals/admitted", post(principals::admitted))
         .route("/keys", get(keys::list))
 }

@@ -19,6 +19,7 @@ mod lookup;
 mod mints;
 mod open;
 mod organizations;
+mod principals;
 mod projects;
 mod record;
 mod session;

@@ -18,6 +18,7 @@ mod lookup;
 mod mints;
 mod open;
 mod organizations;
+mod principals;
 mod projects;
 mod record;
 

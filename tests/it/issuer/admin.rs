@@ -49,6 +49,11 @@ fn all_routes(organization: &str, project: &str, environment: &str) -> Vec<Reque
         Request::get("/api/v1/organizations"),
         Request::json("POST", "/api/v1/organizations", &json!({ "name": "x" })),
         Request::get("/api/v1/keys"),
+        Request::json(
+            "POST",
+            "/api/v1/principals/admitted",
+            &json!({ "trust_policy": {} }),
+        ),
     ]);
     requests
 }

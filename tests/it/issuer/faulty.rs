@@ -22,8 +22,9 @@ use idp::{
     jose::SealingKey,
     ports::{
         AdminStore, AdminToken, AuditRecord, AuditStore, Change, EnrolOutcome, EnrolmentStore,
-        EnvironmentStore, InsertOutcome, IssuerKeyStore, MintOutcome, MintRequest, MintStore,
-        OrganizationStore, Page, ProjectStore, StopOutcome, Store, StoreError,
+        EnvironmentStore, InsertOutcome, IssuerKeyStore, ListedPrincipal, MintOutcome, MintRequest,
+        MintStore, OrganizationStore, Page, PrincipalStore, ProjectStore, StopOutcome, Store,
+        StoreError,
     },
     service::{Nonces, Parts, Pool, Service, open_key_ring},
     store::SqliteStore,
@@ -99,6 +100,12 @@ delegate!(EnvironmentStore {
     no_writes create_join_token(token: &JoinToken, event: AuditEvent) -> InsertOutcome;
     no_writes stop_environment(id: EnvironmentId, at: Timestamp, event: AuditEvent) -> StopOutcome;
     no_reads credential(id: EnvironmentId) -> Option<Credential>;
+});
+
+delegate!(PrincipalStore {
+    no_reads principals(
+        organization: Option<OrganizationId>, page: Page<EnvironmentId>
+    ) -> Vec<ListedPrincipal>;
 });
 
 delegate!(EnrolmentStore {

@@ -122,6 +122,52 @@ pub(super) async fn projects(database: &impl Database) {
     assert_eq!(world.length(Some(organization)).await, 4);
 }
 
+pub(super) async fn principals(database: &impl Database) {
+    let world = World::new(database).await;
+    let store = &world.store;
+    let (one, other) = (
+        world.stored_organization().await,
+        world.stored_organization().await,
+    );
+    let project = world.stored_project(one.id).await.id;
+    let mut stored = Vec::new();
+    for (organization, project) in [(&one, None), (&other, None), (&one, Some(project))] {
+        let (environment, _) = world.stored_environment(organization.id, project).await;
+        stored.push((environment, organization));
+    }
+    let stopped = stored[0].0.id;
+    let now = stored[2].0.created_at;
+    let event = world.event(Some(one.id));
+    store.stop_environment(stopped, now, event).await.unwrap();
+    stored.sort_by_key(|(environment, _)| environment.id);
+
+    let everybody = store.principals(None, all()).await.unwrap();
+    assert_eq!(everybody.len(), 3);
+    for (principal, (environment, organization)) in everybody.iter().zip(&stored) {
+        assert_eq!(principal.subject, environment.subject());
+        assert_eq!(principal.name, environment.name);
+        assert_eq!(
+            principal.state == EnvironmentState::Stopped,
+            environment.id == stopped
+        );
+        assert_eq!(&principal.audiences[..], &organization.audiences[..]);
+    }
+    let of_one = store.principals(Some(one.id), all()).await.unwrap();
+    assert_eq!(of_one.len(), 2);
+    assert!(
+        of_one
+            .iter()
+            .all(|principal| principal.subject.organization == one.id)
+    );
+    let page = Page {
+        after: Some(everybody[0].subject.environment),
+        limit: 1,
+    };
+    assert_eq!(store.principals(None, page).await.unwrap(), everybody[1..2]);
+    let nobody = world.organization().id;
+    assert_eq!(store.principals(Some(nobody), all()).await.unwrap(), []);
+}
+
 pub(super) async fn environments(database: &impl Database) {
     let world = World::new(database).await;
     let store = &world.store;

@@ -1,0 +1,123 @@
+//! Whom a trust policy admits: `POST /api/v1/principals/admitted`.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::{Request, World};
+
+fn policy(world: &World, operator: &str, subject: &str) -> Value {
+    let issuer = world.settings.issuer.provider().to_owned();
+    json!({ "Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow",
+        "Principal": { "Federated": format!("arn:aws:iam::123456789012:oidc-provider/{issuer}") },
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Condition": {
+            "StringEquals": { format!("{issuer}:aud"): "sts.amazonaws.com" },
+            operator: { format!("{issuer}:sub"): subject },
+        },
+    }] })
+}
+
+/// Every item, page by page of `limit`, and how many were looked at.
+async fn admitted(world: &World, body: &Value, limit: u32) -> (Vec<Value>, u64) {
+    let (mut items, mut scanned) = (Vec::new(), 0);
+    let mut cursor = String::new();
+    loop {
+        let target = format!("/api/v1/principals/admitted?limit={limit}{cursor}");
+        let answer = world.post(&target, body).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let page = answer.json();
+        items.extend(page["items"].as_array().unwrap().iter().cloned());
+        scanned += page["scanned"].as_u64().unwrap();
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return (items, scanned),
+        }
+    }
+}
+
+#[tokio::test]
+async fn lists_exactly_those_that_sts_would_let_in() {
+    let world = World::start().await;
+    let other = world.new_organization("other").await;
+    let mut here = Vec::new();
+    for _ in 0..5 {
+        here.push(world.ticket().await.environment);
+    }
+    world.ticket_with(other, &json!({ "name": "dev" })).await;
+    world.stop(&here[1]).await;
+    let organization = world.organization;
+    let all = policy(&world, "StringLike", &format!("org:{organization}/env:*"));
+    for limit in [1, 2, 5, 100] {
+        let (items, scanned) = admitted(&world, &json!({ "trust_policy": all }), limit).await;
+        let ids: Vec<_> = items
+            .iter()
+            .map(|item| item["id"].as_str().unwrap())
+            .collect();
+        assert_eq!(ids, here, "{limit}");
+        assert!(scanned >= 6, "{scanned}");
+        let states: BTreeSet<_> = items
+            .iter()
+            .map(|item| item["state"].as_str().unwrap())
+            .collect();
+        assert_eq!(states, BTreeSet::from(["pending", "stopped"]));
+    }
+    let one = policy(
+        &world,
+        "StringEquals",
+        &format!("org:{organization}/env:{}", here[2]),
+    );
+    let (items, _) = admitted(&world, &json!({ "trust_policy": one }), 100).await;
+    assert_eq!(items.len(), 1);
+    assert_eq!(items[0]["type"], "environment");
+    assert_eq!(items[0]["audience"], "sts.amazonaws.com");
+    // A wildcard that is read as a character admits nobody.
+    let none = policy(&world, "StringEquals", "org:*");
+    let body = json!({ "trust_policy": none, "organization_id": organization });
+    assert_eq!(admitted(&world, &body, 100).await, (Vec::new(), 5));
+}
+
+#[tokio::test]
+async fn what_cannot_be_answered_is_refused_with_the_place() {
+    let world = World::start().await;
+    let ask = async |body: Value| {
+        world
+            .admin(Request::json("POST", "/api/v1/principals/admitted", &body))
+            .await
+    };
+    let good = policy(&world, "StringLike", "*");
+    let mut foreign = good.clone();
+    foreign["Statement"][0]["Principal"]["Federated"] =
+        "arn:aws:iam::123456789012:oidc-provider/idp.example.org".into();
+    let mut wrong = good.clone();
+    wrong["Statement"][0]["Effect"] = "allow".into();
+    for (body, status, says) in [
+        (
+            json!({ "trust_policy": wrong }),
+            400,
+            "Statement[0].Effect: \"allow\" is no effect",
+        ),
+        (
+            json!({ "trust_policy": foreign }),
+            400,
+            "no statement names the provider of this issuer",
+        ),
+        (
+            json!({ "trust_policy": 7 }),
+            400,
+            "trust_policy: the policy: it is a number",
+        ),
+        (json!({}), 400, "trust_policy"),
+        (
+            json!({ "trust_policy": good, "organization_id": "019527e4-75d5-704d-a5a4-a2b52cf56196" }),
+            404,
+            "there is no such organisation",
+        ),
+    ] {
+        let answer = ask(body).await;
+        assert_eq!(answer.status, status, "{answer:?}");
+        let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains(says), "{detail}");
+    }
+}
