@@ -10,7 +10,7 @@ use super::{
     exit::ExitCode,
     failure::{Failure, Outcome},
 };
-use crate::upstream::http::HttpSettings;
+use crate::{client::last_refusal, upstream::http::HttpSettings};
 
 /// A snapshot of the environment variables. An empty one counts as not set, as in the AWS tools.
 #[derive(Clone, Default)]
@@ -51,6 +51,13 @@ impl Environment {
     pub fn identity_path(&self) -> Outcome<PathBuf> {
         let home = self.directory("IDP_HOME", "XDG_CONFIG_HOME", CONFIG_BELOW_HOME)?;
         Ok(home.join("identity.json"))
+    }
+
+    /// Beside the identity: what is kept of the login that STS refused last.
+    pub fn last_refusal_path(&self) -> Outcome<PathBuf> {
+        Ok(self
+            .identity_path()?
+            .with_file_name(last_refusal::FILE_NAME))
     }
 
     /// `$IDP_CACHE_DIR`, or in the platform's cache directory.

@@ -44,6 +44,11 @@ impl Printer {
         self.data("\n")
     }
 
+    /// Writes text for people, which quotes what files and servers said.
+    pub fn text(&self, text: &str) -> Outcome {
+        self.data(&printable(text))
+    }
+
     /// Tells what was done; `--quiet` leaves it out.
     pub fn note(&self, text: &str) {
         if !self.quiet {

@@ -15,10 +15,11 @@ use crate::{
         advice::advice,
         assume::{MAX_DURATION, MIN_DURATION, assume_request},
         identity::Identity,
-        login::{Login, LoginError, Retries, Waiting},
+        last_refusal::LastRefusal,
+        login::{Login, LoginError, Retries, TokenFacts, Waiting},
     },
     domain::{Audience, RoleArn},
-    ports::{StsCredentials, StsError, StsRequest},
+    ports::{StsCredentials, StsError, StsRefusal, StsRequest},
     upstream::sts::{AwsSts, StsSettings},
 };
 
@@ -181,7 +182,7 @@ impl Plan {
             }
             .run(&audience, &request)
             .await
-            .map_err(|error| explain(error, &request))?;
+            .map_err(|error| explain(error, &request, context))?;
             Ok(Session {
                 credentials,
                 region: sts.region().map(str::to_owned),
@@ -203,7 +204,7 @@ fn wait_line(waiting: &Waiting<'_>) -> String {
     )
 }
 
-fn explain(error: LoginError, request: &StsRequest) -> Failure {
+fn explain(error: LoginError, request: &StsRequest, context: &Context) -> Failure {
     match error {
         LoginError::Token(error) => error.into(),
         LoginError::NoAnswer(_) => Failure::new(ExitCode::Unreachable, error).help(
@@ -215,6 +216,7 @@ fn explain(error: LoginError, request: &StsRequest) -> Failure {
             ref facts,
         } => {
             let mut help = advice(refusal, facts, request);
+            help.extend(keep(refusal, facts, request, context));
             if let Some(id) = &refusal.request_id {
                 help.push(format!("AWS support asks for the request id: {id}"));
             }
@@ -223,6 +225,29 @@ fn explain(error: LoginError, request: &StsRequest) -> Failure {
             failure
         }
     }
+}
+
+/// Keeps what the refused token said, and names the command that explains the refusal with it.
+fn keep(
+    refusal: &StsRefusal,
+    facts: &TokenFacts,
+    request: &StsRequest,
+    context: &Context,
+) -> Option<String> {
+    let record = LastRefusal::new(
+        context.clock.now(),
+        request,
+        refusal,
+        facts.kid.clone(),
+        facts.claims.clone(),
+    );
+    // Where nothing can be kept, the refusal itself is what the user has to hear of.
+    record.save(&context.env.last_refusal_path().ok()?).ok()?;
+    Some(format!(
+        "for the exact cause: aws iam get-role --role-name {} | idp aws explain --last \
+         --trust-policy -",
+        request.role.name()
+    ))
 }
 
 #[cfg(test)]

@@ -196,6 +196,8 @@ mod tests {
                 audience: "sts.amazonaws.com".to_owned(),
                 has_session_tags: true,
                 has_source_identity: false,
+                kid: None,
+                claims: serde_json::Map::new(),
             },
             &StsRequest {
                 role: "arn:aws-cn:iam::123456789012:role/demo".parse().unwrap(),

@@ -83,6 +83,18 @@ impl DecodedToken {
         self.claims.get(name)?.as_str()
     }
 
+    /// Every claim.
+    #[must_use]
+    pub const fn claims(&self) -> &Map<String, Value> {
+        &self.claims
+    }
+
+    /// A member of the header that is a string.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.header.get(name)?.as_str()
+    }
+
     /// Whether there is such a claim.
     #[must_use]
     pub fn has_claim(&self, name: &str) -> bool {

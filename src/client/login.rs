@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use super::{
     decode::DecodedToken,
     server::ServerError,
@@ -59,6 +61,10 @@ pub struct TokenFacts {
     pub has_session_tags: bool,
     /// Whether it carries a source identity, which a trust policy has to allow apart.
     pub has_source_identity: bool,
+    /// The `kid` in its header.
+    pub kid: Option<String>,
+    /// All of its claims, without the signature.
+    pub claims: Map<String, Value>,
 }
 
 /// Why there are no credentials.
@@ -183,6 +189,8 @@ fn facts(token: &str) -> TokenFacts {
         audience: text("aud"),
         has_session_tags: token.has_claim("https://aws.amazon.com/tags"),
         has_source_identity: token.has_claim("https://aws.amazon.com/source_identity"),
+        kid: token.header("kid").map(str::to_owned),
+        claims: token.claims().clone(),
     }
 }
 

@@ -10,6 +10,8 @@
 //! - `value` matches one value, `comparison` compares numbers, times and addresses, `operator` a
 //!   key's values, `evaluate` decides.
 //! - `write` makes policies in code and writes any policy as JSON.
+//! - `explain` finds out why a request is refused and the smallest change that would let it in.
+//! - `lint` finds policies that admit more than they should, or nobody.
 //! - [`WebIdentityRequest`] is what STS knows of a request with a token.
 
 mod comparison;
@@ -17,7 +19,9 @@ mod context;
 mod document;
 mod error;
 mod evaluate;
+mod explain;
 mod json;
+mod lint;
 mod operator;
 mod parse;
 mod policy;
@@ -29,6 +33,8 @@ pub use context::{Context, Principal, Request};
 pub use document::{DescribedRole, Document, Element};
 pub use error::{PolicyError, Position};
 pub use evaluate::{ConditionOutcome, Decision, Evaluation, StatementOutcome};
+pub use explain::{Cause, Change, TrustExplanation};
+pub use lint::{Finding, RULES, Rule, Severity, to_sarif};
 pub use operator::{Operator, SetOperator, Test};
 pub use parse::MAX_TEXT;
 pub use policy::{

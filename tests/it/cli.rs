@@ -3,8 +3,10 @@
 
 mod aws;
 mod enroll;
+mod explain;
 mod fake_idp;
 mod fake_sts;
+mod lint;
 mod login;
 mod place;
 mod token;

@@ -90,13 +90,18 @@ fn bootstrap(config: &ConfigArgs, context: &Context) -> Outcome {
 }
 
 /// The administration API, ready to call.
-struct Api<'a> {
+pub(super) struct Api<'a> {
     context: &'a Context,
     admin: Admin<'a>,
 }
 
 impl Api<'_> {
-    async fn call(&self, method: http::Method, path: &str, body: Option<Value>) -> Outcome<Value> {
+    pub(super) async fn call(
+        &self,
+        method: http::Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Outcome<Value> {
         self.admin.call(method, path, body).await.map_err(explain)
     }
 
@@ -175,7 +180,7 @@ fn network(text: &str) -> Result<IpNet, String> {
         .map_err(|_| "a network looks like 10.0.0.0/8 or 2001:db8::/32".to_owned())
 }
 
-fn api<F>(context: &Context, work: F) -> Outcome
+pub(super) fn api<F>(context: &Context, work: F) -> Outcome
 where
     F: AsyncFnOnce(Api<'_>) -> Outcome,
 {

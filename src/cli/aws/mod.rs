@@ -2,6 +2,8 @@
 
 mod credential_process;
 mod exec;
+mod explain;
+mod lint;
 
 use clap::Subcommand;
 
@@ -18,11 +20,15 @@ pub struct Args {
 enum Command {
     CredentialProcess(Box<credential_process::Args>),
     Exec(Box<exec::Args>),
+    Explain(Box<explain::Args>),
+    Lint(lint::Args),
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Outcome {
     match args.command {
         Command::CredentialProcess(args) => credential_process::run(*args, context),
         Command::Exec(args) => exec::run(*args, context),
+        Command::Explain(args) => explain::run(*args, context),
+        Command::Lint(args) => lint::run(&args, context),
     }
 }

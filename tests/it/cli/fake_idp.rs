@@ -158,6 +158,7 @@ async fn token(State(idp): State<Arc<Inner>>, headers: HeaderMap, body: Bytes) -
         "iss": host(&headers),
         "sub": format!("org:0191e223-1c3c-7607-badf-303c98b52d2f/env:{ENVIRONMENT}"),
         "aud": field(&form, "audience"),
+        "iat": now(),
         "exp": now() + 300,
         "jti": format!("token-{}", seen.token_forms.len()),
     });

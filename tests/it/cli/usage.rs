@@ -22,6 +22,8 @@ fn help_of_every_command() {
         "aws",
         "aws credential-process",
         "aws exec",
+        "aws explain",
+        "aws lint",
         "completions",
         "man",
     ] {

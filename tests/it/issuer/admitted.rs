@@ -121,3 +121,50 @@ async fn what_cannot_be_answered_is_refused_with_the_place() {
         assert!(detail.contains(says), "{detail}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_lists_them_and_counts_the_stopped_apart() {
+    let world = World::start().await;
+    let one = world.ticket().await.environment;
+    let stopped = world.ticket().await.environment;
+    world.stop(&stopped).await;
+    let file = world.dir.path().join("trust.json");
+    let trusted = policy(
+        &world,
+        "StringLike",
+        &format!("org:{}/env:*", world.organization),
+    );
+    std::fs::write(&file, trusted.to_string()).unwrap();
+    let run = |json: bool| {
+        let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_idp"));
+        command
+            .env_clear()
+            .env("HOME", world.dir.path())
+            .env("IDP_URL", format!("http://{}", world.address))
+            .env("IDP_ADMIN_TOKEN", &world.admin)
+            .args(json.then_some("--json"))
+            .args(["aws", "lint", "--admits", "--trust-policy"])
+            .arg(&file);
+        tokio::task::spawn_blocking(move || command.assert().success().get_output().clone())
+    };
+    let output = run(false).await.unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let subject = |id: &str| format!("org:{}/env:{id}", world.organization);
+    assert_eq!(
+        text,
+        format!(
+            "environment\tpending\t{}\tdev\nenvironment\tstopped\t{}\tdev\n",
+            subject(&one),
+            subject(&stopped)
+        )
+    );
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        told.contains("1 of 2 principals are admitted; 1 more are stopped and get no tokens"),
+        "{told}"
+    );
+    let output = run(true).await.unwrap();
+    let items: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(items.len(), 2);
+    assert_eq!(items[0]["subject"], subject(&one));
+}

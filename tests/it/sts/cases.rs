@@ -30,6 +30,63 @@ async fn answers_as_aws_did() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// What explain says without a token's signature and keys has to be what AWS said.
+#[tokio::test]
+async fn explain_is_of_one_opinion_with_aws() {
+    let cases: Vec<Value> =
+        serde_json::from_str(include_str!("../../data/sts-oidc-cases.json")).unwrap();
+    let world = World::new().await;
+    let (mut compared, mut wrong) = (0, Vec::new());
+    for case in &cases {
+        let id = case["id"].as_str().unwrap();
+        let about_keys = id.starts_with("aws-keys/")
+            || case["jwt"].get("header").is_some()
+            || case["jwt"].get("header_removed").is_some()
+            || case["request"].get("ProviderId").is_some();
+        if about_keys {
+            continue;
+        }
+        compared += 1;
+        let report = explained(&world, id, case);
+        if report.allowed != (case["expect"]["ok"] == true) {
+            wrong.push(format!("{id}: wanted {}\n{report}", case["expect"]));
+        }
+    }
+    assert!(compared >= 85, "{compared}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn explained(world: &World, id: &str, case: &Value) -> idp::client::explain::Report {
+    let policy = match &case["trust_policy"] {
+        Value::Null => world.baseline(),
+        policy => {
+            serde_json::from_str(&policy.to_string().replace("ISSUER_HOST", &world.host)).unwrap()
+        }
+    };
+    let document = idp::iam::Document::parse(&policy.to_string()).unwrap();
+    let name = id.split_once('/').map_or(id, |(_, name)| name);
+    let token = token(world, &case["jwt"], name);
+    let payload = token.split('.').nth(1).unwrap();
+    let payload = idp::jose::base64url_decode(payload).unwrap();
+    idp::client::explain::explain(idp::client::explain::Question {
+        document: &document,
+        claims: &serde_json::from_slice(&payload).unwrap(),
+        role: Some(super::world::ROLE.parse().unwrap()),
+        session_name: Some(
+            case["request"]["RoleSessionName"]
+                .as_str()
+                .unwrap_or("oidc-probe")
+                .to_owned(),
+        ),
+        duration_seconds: None,
+        source_ip: None,
+        registered_audiences: Some(vec!["client-a".to_owned(), "client-b".to_owned()]),
+        refusal: None,
+        key_causes: Vec::new(),
+        now: idp::domain::Timestamp::from_secs(world.now()),
+    })
+}
+
 async fn run(world: &mut World, id: &str, case: &Value) -> Result<(), String> {
     let name = id.split_once('/').map_or(id, |(_, name)| name);
     *world.issued.jwks.lock().unwrap() = jwks(case["jwks"].as_str().unwrap(), name);

@@ -1,0 +1,200 @@
+//! What people complain of, as data: explain has to name the cause first, and its cure, carried out,
+//! has to work. Times in the data are seconds from now.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{Question, Report, explain, keys};
+use crate::{
+    client::last_refusal::LastRefusal,
+    domain::Timestamp,
+    iam::{Document, Policy},
+};
+
+const NOW: Timestamp = Timestamp::from_secs(1_795_334_400);
+const ROLE: &str = "arn:aws:iam::123456789012:role/demo";
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    id: String,
+    /// Where the complaint is from.
+    source: String,
+    statements: Value,
+    claims: Map<String, Value>,
+    cause: String,
+    /// A text that the suggested change must hold.
+    step: Option<String>,
+    /// What the cure changes, where that is not the policy.
+    mended: Option<Map<String, Value>>,
+    audiences: Option<Vec<String>>,
+    duration: Option<u32>,
+    maximum: Option<u32>,
+    session_name: Option<String>,
+    source_ip: Option<std::net::IpAddr>,
+    refusal: Option<Said>,
+    kid: Option<String>,
+    jwks: Option<Value>,
+    many_keys: Option<usize>,
+    took_ms: Option<u64>,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Said {
+    code: String,
+    message: String,
+}
+
+impl Case {
+    fn claims(&self) -> Map<String, Value> {
+        let mut claims = self.claims.clone();
+        for name in ["iat", "exp", "nbf"] {
+            if let Some(offset) = claims.get(name).and_then(Value::as_i64) {
+                claims.insert(name.to_owned(), (NOW.secs() + offset).into());
+            }
+        }
+        claims
+    }
+
+    fn key_causes(&self) -> Vec<crate::iam::Cause> {
+        let keys = match (self.many_keys, &self.jwks) {
+            (Some(count), _) => (0..count)
+                .map(|n| json!({ "kty": "RSA", "kid": format!("k{n}") }))
+                .collect(),
+            (None, Some(keys)) => keys.clone(),
+            (None, None) => return Vec::new(),
+        };
+        keys::judge(
+            &json!({ "keys": keys }),
+            self.kid.as_deref(),
+            Some("RS256"),
+            Duration::from_millis(self.took_ms.unwrap_or(100)),
+            "https://idp.example.com",
+        )
+    }
+
+    fn explain(&self, policy: Option<&Policy>) -> Report {
+        let written = json!({ "Version": "2012-10-17", "Statement": self.statements });
+        let policy = policy.map_or(written, |policy| json!(policy));
+        let text = json!({ "Role": {
+            "Arn": ROLE, "AssumeRolePolicyDocument": policy, "MaxSessionDuration": self.maximum } });
+        let document = Document::parse(&text.to_string()).unwrap();
+        let claims = self.claims();
+        let refusal = self.refusal.as_ref().map(|said| LastRefusal {
+            at: NOW,
+            role_arn: ROLE.to_owned(),
+            session_name: "env".to_owned(),
+            duration_seconds: 3600,
+            policy_characters: 0,
+            code: said.code.clone(),
+            message: said.message.clone(),
+            request_id: None,
+            kid: None,
+            claims: claims.clone(),
+        });
+        explain(Question {
+            document: &document,
+            claims: &claims,
+            role: None,
+            session_name: self.session_name.clone(),
+            duration_seconds: self.duration,
+            source_ip: self.source_ip,
+            registered_audiences: self.audiences.clone(),
+            refusal: refusal.as_ref(),
+            key_causes: self.key_causes(),
+            now: NOW,
+        })
+    }
+
+    /// The case after its cure.
+    fn mended(&self, changes: &Map<String, Value>) -> Self {
+        let mut case = self.clone();
+        for (name, value) in changes {
+            let text = || serde_json::from_value(value.clone()).unwrap();
+            match name.as_str() {
+                "claims" => {
+                    for (claim, value) in value.as_object().unwrap() {
+                        if value.is_null() {
+                            case.claims.remove(claim);
+                        } else {
+                            case.claims.insert(claim.clone(), value.clone());
+                        }
+                    }
+                }
+                "audiences" => case.audiences = serde_json::from_value(value.clone()).unwrap(),
+                "duration" => case.duration = serde_json::from_value(value.clone()).unwrap(),
+                "session_name" => case.session_name = text(),
+                "refusal" => case.refusal = None,
+                "jwks" => case.jwks = Some(value.clone()),
+                "many_keys" => case.many_keys = serde_json::from_value(value.clone()).unwrap(),
+                "took_ms" => case.took_ms = serde_json::from_value(value.clone()).unwrap(),
+                other => panic!("{}: {other}", self.id),
+            }
+        }
+        case
+    }
+}
+
+#[test]
+fn the_right_cause_comes_first_and_its_cure_works() {
+    let cases: Vec<Case> = serde_json::from_str(include_str!("complaints.json")).unwrap();
+    assert!(cases.len() >= 40, "the complaints are there");
+    for case in cases {
+        let name = format!("{} ({})", case.id, case.source);
+        let report = case.explain(None);
+        assert!(!report.allowed, "{name}");
+        let codes: Vec<_> = report.causes.iter().map(|cause| cause.code).collect();
+        assert_eq!(codes[0], case.cause, "{name}: {report}");
+        let first = &report.causes[0];
+        assert!(
+            !first.cure.is_empty() && !first.problem.is_empty(),
+            "{name}"
+        );
+
+        if let Some(changes) = &case.mended {
+            let after = case.mended(changes).explain(None);
+            assert!(after.allowed, "{name}: {after}");
+            continue;
+        }
+        let change = report
+            .change
+            .as_ref()
+            .unwrap_or_else(|| panic!("{name}: {report}"));
+        assert!(change.proved && !change.steps.is_empty(), "{name}");
+        if let Some(step) = &case.step {
+            let steps = change.steps.join("\n");
+            assert!(steps.contains(step), "{name}: {steps}");
+        }
+        let Some(policy) = &change.policy else {
+            // The policy is right, and the token is to be changed.
+            assert!(change.steps[0].contains("issuer"), "{name}: {report}");
+            continue;
+        };
+        let after = case.explain(Some(policy));
+        let tokens = change
+            .steps
+            .iter()
+            .any(|step| step.contains("have the issuer"));
+        assert!(after.allowed || tokens, "{name}: {after}");
+    }
+}
+
+#[test]
+fn the_answer_puts_both_sides_below_each_other() {
+    let cases: Vec<Case> = serde_json::from_str(include_str!("complaints.json")).unwrap();
+    let text = cases[0].explain(None).to_string();
+    for part in [
+        "refused: STS answers AccessDenied",
+        "cause [case]: statement 0, StringEquals token.actions.githubusercontent.com:sub",
+        "    wanted  repo:jarvisprestidge/app:ref:refs/heads/main\n    \
+         has     repo:JarvisPrestidge/app:ref:refs/heads/main\n                 ^",
+        "NOT MET  StringEquals token.actions.githubusercontent.com:sub",
+        "met      StringEquals token.actions.githubusercontent.com:aud",
+        "smallest change that lets this token in (tried out):",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+}
