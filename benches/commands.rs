@@ -56,6 +56,7 @@ fn main() {
         repeat(|| wall(demo.idp().args(["token", "--decode"]).arg(&file))),
         Bound::AtMost(5.0),
     );
+    compare_explain(&demo);
     figure(
         "version_ms",
         repeat(|| wall(demo.idp().arg("--version"))),
@@ -106,6 +107,50 @@ fn compare_login(demo: &Demo, aws: &Path) -> String {
     let version = demo.command(aws).arg("--version").output();
     let version = version.map(|output| output.stdout).unwrap_or_default();
     String::from_utf8_lossy(&version).trim().to_owned()
+}
+
+/// Explaining a policy of 4,096 characters against doing nothing, whole processes in turns.
+fn compare_explain(demo: &Demo) {
+    let file = demo.path().join("trust.json");
+    fs::write(&file, long_policy()).expect("the directory is writable");
+    let explain = || {
+        let mut command = demo.idp();
+        command.args(["aws", "explain", "--issuer", "https://idp.example.com"]);
+        command.args(["--subject", "org:1/env:last", "--trust-policy"]);
+        wall(command.arg(&file))
+    };
+    let version = || wall(demo.idp().arg("--version"));
+    let (mut explains, mut versions) = (vec![], vec![]);
+    for round in 0..=TIMES {
+        let (explain, version) = (explain(), version());
+        if round > 0 {
+            explains.push(explain);
+            versions.push(version);
+        }
+    }
+    let (explain, version) = (median(explains), median(versions));
+    figure("explain_ratio", explain / version, Bound::AtMost(3.0));
+    figure("explain_ms", explain, Bound::None);
+}
+
+/// A policy of 4,096 characters whose last statement admits `org:1/env:last`.
+fn long_policy() -> String {
+    let statement = |subject: &str| {
+        format!(
+            r#"{{"Effect":"Allow","Principal":{{"Federated":"arn:aws:iam::123456789012:oidc-provider/idp.example.com"}},"Action":"sts:AssumeRoleWithWebIdentity","Condition":{{"StringEquals":{{"idp.example.com:aud":"sts.amazonaws.com","idp.example.com:sub":"{subject}"}}}}}}"#
+        )
+    };
+    let (begin, end) = (r#"{"Version":"2012-10-17","Statement":["#, "]}");
+    let last = statement("org:1/env:last");
+    let mut middle = String::new();
+    let mut number = 0;
+    while begin.len() + middle.len() + last.len() + end.len() + 400 < 4096 {
+        number += 1;
+        middle.push_str(&statement(&format!("org:1/env:{number}")));
+        middle.push(',');
+    }
+    let space = " ".repeat(4096 - begin.len() - middle.len() - last.len() - end.len());
+    format!("{begin}{middle}{last}{end}{space}")
 }
 
 fn repeat(mut measure: impl FnMut() -> f64) -> f64 {

@@ -24,6 +24,8 @@ pub(crate) struct Site {
     pub(crate) address: SocketAddr,
     /// The issuer, which is that address.
     pub(crate) issuer: String,
+    /// The first administrator's token.
+    pub(crate) admin_token: String,
 }
 
 impl Site {
@@ -38,10 +40,11 @@ impl Site {
             dir.path().join("idp.db").display(),
             algorithm.as_str(),
         );
-        let site = Self {
+        let mut site = Self {
             dir,
             address,
             issuer,
+            admin_token: String::new(),
         };
         fs::write(site.config(), config).expect("the directory is new");
         let made = clean(IDP, site.path())
@@ -54,6 +57,9 @@ impl Site {
             "{}",
             String::from_utf8_lossy(&made.stderr)
         );
+        String::from_utf8_lossy(&made.stdout)
+            .trim()
+            .clone_into(&mut site.admin_token);
         site
     }
 
