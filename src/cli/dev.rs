@@ -118,7 +118,7 @@ impl<'a> Demonstration<'a> {
         let tokens = self.environment().await?;
         let audience = Audience::sts();
         let token = tokens
-            .token(&audience, TokenLifetime::from_secs(300))
+            .token(&audience, TokenLifetime::from_secs(300), None)
             .await?;
         let decoded = DecodedToken::parse(token.token.expose_secret())
             .map_err(|error| Failure::new(ExitCode::Other, error))?;

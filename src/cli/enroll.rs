@@ -105,7 +105,7 @@ async fn keep_what_works(path: &Path, context: &Context) -> Outcome {
         return Ok(());
     };
     let shortest = TokenLifetime::from_secs(TokenLifetime::MIN.into());
-    let state = match tokens.token(&Audience::sts(), shortest).await {
+    let state = match tokens.token(&Audience::sts(), shortest, None).await {
         Err(ServerError::Refused(refusal)) if refusal.error == "invalid_client" => return Ok(()),
         Err(ServerError::Unreachable(_) | ServerError::Unexpected { .. }) => {
             "its server cannot be asked whether it still works"

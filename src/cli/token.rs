@@ -17,7 +17,7 @@ use crate::{
         token::{AccessToken, TokenSource as _},
         verify::{allowance, issuer_of, verify},
     },
-    domain::{Audience, ExposeSecret as _, TokenLifetime},
+    domain::{Audience, ExposeSecret as _, RoleArn, TokenLifetime},
     upstream::keys::HttpKeyFetch,
 };
 
@@ -34,6 +34,9 @@ pub struct Args {
     /// Life in seconds, 60 to 3600 [default: the server's, 900]
     #[arg(long, value_name = "S", value_parser = lifetime)]
     ttl: Option<TokenLifetime>,
+    /// Role that the token is meant for; no other takes it where the organisation pins tokens to roles
+    #[arg(long, value_name = "ARN")]
+    role_arn: Option<RoleArn>,
     /// Print claims and header instead: of a fresh token, or of the one in FILE or on standard input
     #[arg(long, value_name = "FILE|-", num_args = 0..=1)]
     #[expect(
@@ -74,7 +77,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
 fn fresh(args: &Args, context: &Context) -> Outcome<AccessToken> {
     let tokens = context.tokens(context.identity()?)?;
     let audience = args.audience.clone().unwrap_or_else(Audience::sts);
-    Ok(context.block_on(tokens.token(&audience, args.ttl))??)
+    Ok(context.block_on(tokens.token(&audience, args.ttl, args.role_arn.as_ref()))??)
 }
 
 fn print(args: &Args, context: &Context) -> Outcome {
@@ -92,9 +95,9 @@ fn print(args: &Args, context: &Context) -> Outcome {
 }
 
 fn show_file(file: &Path, args: &Args, context: &Context) -> Outcome {
-    if args.audience.is_some() || args.ttl.is_some() {
+    if args.audience.is_some() || args.ttl.is_some() || args.role_arn.is_some() {
         return Err(Failure::usage(
-            "--audience and --ttl are for fresh tokens; the one in a file has both already",
+            "--audience, --ttl and --role-arn are for fresh tokens; the one in a file has them already",
         ));
     }
     show(&input::read(file, "token")?, args, context)

@@ -108,9 +108,11 @@ impl Login<'_> {
         request: &StsRequest,
     ) -> Result<StsCredentials, LoginError> {
         let ttl = TokenLifetime::from_secs(TOKEN_LIFE);
+        // The server pins tokens for AWS STS only.
+        let role = Some(&request.role).filter(|_| *audience == Audience::sts());
         let mut attempt = 1;
         loop {
-            let AccessToken { token, .. } = self.tokens.token(audience, ttl).await?;
+            let AccessToken { token, .. } = self.tokens.token(audience, ttl, role).await?;
             tracing::debug!(role = %request.role, attempt, "asking AWS STS for credentials");
             let error = match self
                 .sts
@@ -201,7 +203,7 @@ mod tests {
     use async_trait::async_trait;
 
     use super::*;
-    use crate::domain::{SecretString, SystemRandom, Timestamp};
+    use crate::domain::{RoleArn, SecretString, SystemRandom, Timestamp};
 
     #[derive(Default)]
     struct Numbered(Mutex<u32>);
@@ -212,7 +214,9 @@ mod tests {
             &self,
             _audience: &Audience,
             ttl: Option<TokenLifetime>,
+            role: Option<&RoleArn>,
         ) -> Result<AccessToken, ServerError> {
+            assert_eq!(role.unwrap().name(), "demo");
             assert_eq!(ttl.unwrap().secs(), 300);
             let mut count = self.0.lock().unwrap();
             *count += 1;

@@ -13,7 +13,7 @@ use super::{
     server::{Server, ServerError},
 };
 use crate::{
-    domain::{AssertionId, Audience, Clock, Random, SecretString, TokenLifetime},
+    domain::{AssertionId, Audience, Clock, Random, RoleArn, SecretString, TokenLifetime},
     jose::{KeyError, PrivateKey, sign_compact},
     upstream::http::HttpClient,
 };
@@ -33,11 +33,13 @@ pub struct AccessToken {
 /// Where fresh tokens come from.
 #[async_trait]
 pub trait TokenSource: Send + Sync {
-    /// A fresh token for `audience`; its life is the server's default if `ttl` is `None`.
+    /// A fresh token for `audience`; its life is the server's default if `ttl` is `None`. `role` is
+    /// the role that it is meant for: where the organisation pins tokens to roles, no other takes it.
     async fn token(
         &self,
         audience: &Audience,
         ttl: Option<TokenLifetime>,
+        role: Option<&RoleArn>,
     ) -> Result<AccessToken, ServerError>;
 }
 
@@ -84,7 +86,12 @@ impl EnvironmentTokens {
     }
 
     /// The body of a token request.
-    fn form(&self, audience: &Audience, ttl: Option<TokenLifetime>) -> Result<String, KeyError> {
+    fn form(
+        &self,
+        audience: &Audience,
+        ttl: Option<TokenLifetime>,
+        role: Option<&RoleArn>,
+    ) -> Result<String, KeyError> {
         let mut form = Serializer::new(String::with_capacity(1024));
         form.append_pair("grant_type", "client_credentials")
             .append_pair(
@@ -97,6 +104,9 @@ impl EnvironmentTokens {
         if let Some(ttl) = ttl {
             form.append_pair("ttl", &ttl.secs().to_string());
         }
+        if let Some(role) = role {
+            form.append_pair("role_arn", &role.to_string());
+        }
         Ok(form.finish())
     }
 }
@@ -107,6 +117,7 @@ impl TokenSource for EnvironmentTokens {
         &self,
         audience: &Audience,
         ttl: Option<TokenLifetime>,
+        role: Option<&RoleArn>,
     ) -> Result<AccessToken, ServerError> {
         tracing::debug!(server = %self.identity.server_url, %audience, "asking for a token");
         let server = Server {
@@ -118,7 +129,7 @@ impl TokenSource for EnvironmentTokens {
             .post(
                 "/oauth2/token",
                 "application/x-www-form-urlencoded",
-                self.form(audience, ttl)?,
+                self.form(audience, ttl, role)?,
             )
             .await?;
         let answer: TokenAnswer =

@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use serde::{Deserialize, Serialize};
+
 /// A group of regions with its own accounts, names and endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Partition {
@@ -151,7 +153,8 @@ impl fmt::Display for Arn {
 }
 
 /// The ARN of an IAM role: `arn:PARTITION:iam::ACCOUNT:role/[PATH/]NAME`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct RoleArn(Arn);
 
 impl RoleArn {
@@ -198,6 +201,20 @@ impl FromStr for RoleArn {
         } else {
             Err(ArnError::NotARole(text.chars().take(200).collect()))
         }
+    }
+}
+
+impl TryFrom<String> for RoleArn {
+    type Error = ArnError;
+
+    fn try_from(text: String) -> Result<Self, ArnError> {
+        text.parse()
+    }
+}
+
+impl From<RoleArn> for String {
+    fn from(arn: RoleArn) -> Self {
+        arn.to_string()
     }
 }
 

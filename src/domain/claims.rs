@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Audience, Issuer, OrganizationId, Subject, Timestamp};
+use super::{Audience, AwsTokenClaims, Issuer, OrganizationId, Subject, Timestamp};
 
 /// How long a token lives: 60–3600 s, 900 s by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,6 +66,9 @@ pub struct TokenClaims {
     pub nbf: i64,
     /// Unique per token; in the token's audit record too.
     pub jti: String,
+    /// What AWS takes into its policies.
+    #[serde(flatten)]
+    pub aws: AwsTokenClaims,
 }
 
 impl TokenClaims {
@@ -92,6 +95,7 @@ impl TokenClaims {
             iat,
             nbf: iat - Self::NBF_LEEWAY_SECS,
             jti,
+            aws: AwsTokenClaims::default(),
         }
     }
 }

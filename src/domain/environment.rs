@@ -6,8 +6,8 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 use super::{
-    Audience, EnvironmentId, JoinTokenId, Name, OrganizationId, ProjectId, PublicJwk, Subject,
-    Timestamp,
+    Audience, AwsProfile, EnvironmentId, JoinTokenId, Name, OrganizationId, ProjectId, PublicJwk,
+    RoleArn, Subject, Timestamp,
 };
 
 /// What every join token begins with.
@@ -59,6 +59,8 @@ pub struct Environment {
     pub project_id: Option<ProjectId>,
     /// What people call it.
     pub name: Name,
+    /// The roles that its tokens may be pinned to; any if `None`.
+    pub role_arns: Option<Vec<RoleArn>>,
     /// Where it stands.
     pub state: EnvironmentState,
     /// The thumbprint of its enrolled key.
@@ -94,6 +96,8 @@ pub struct Credential {
     pub public: PublicJwk,
     /// The audiences that the organisation allows.
     pub audiences: Vec<Audience>,
+    /// What its claims for AWS are made of.
+    pub aws: AwsProfile,
 }
 
 /// A one-time invitation for one environment. The secret itself is never stored, only its SHA-256.

@@ -4,6 +4,7 @@
 mod arn;
 mod audience;
 mod audit;
+mod aws_claims;
 mod claims;
 mod database_url;
 mod environment;
@@ -22,6 +23,10 @@ mod time;
 pub use arn::{Arn, ArnError, Partition, RoleArn};
 pub use audience::{Audience, AudienceError, DEFAULT_AUDIENCE};
 pub use audit::{Actor, AuditEvent, Outcome};
+pub use aws_claims::{
+    AwsClaims, AwsClaimsChange, AwsProfile, AwsTokenClaims, SessionTags, TagError, TagNames,
+    is_tag_char, tag_value,
+};
 pub use claims::{TokenClaims, TokenLifetime};
 pub use database_url::{DatabaseUrl, DatabaseUrlError};
 pub use environment::{

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Audience, Name, OrganizationId, Timestamp};
+use super::{Audience, AwsClaims, Name, OrganizationId, Timestamp};
 
 /// A tenant. Everything else belongs to exactly one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -13,6 +13,8 @@ pub struct Organization {
     pub name: Name,
     /// The audiences that its environments may ask tokens for.
     pub audiences: Vec<Audience>,
+    /// Which claims for AWS its tokens carry.
+    pub aws_claims: AwsClaims,
     /// When it was made.
     pub created_at: Timestamp,
 }

@@ -9,8 +9,7 @@ pub use keys::{FetchError, FetchedKeys, KeyFetch};
 pub use signer::{SignError, Signer};
 pub use store::{
     AdminStore, AdminToken, AuditRecord, AuditStore, Change, EnrolOutcome, EnrolmentStore,
-    EnvironmentStore, InsertOutcome, IssuerKeyStore, ListedPrincipal, MintOutcome, MintRequest,
-    MintStore, OrganizationStore, Page, PrincipalStore, ProjectStore, StopOutcome, Store,
+    EnvironmentStore, InsertOutcome, IssuerKeyStore, ListedPrincipal, MintOutcome, MintRequest, MintStore, OrganizationStore, Page, PrincipalStore, ProjectStore, StopOutcome, Store, EnvironmentChange, OrganizationChange,
     StoreError,
 };
 pub use sts::{Sts, StsCredentials, StsError, StsRefusal, StsRequest};

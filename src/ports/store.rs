@@ -6,9 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::domain::{
-    AdminTokenId, Audience, AuditEvent, AuditId, Credential, Environment, EnvironmentId,
-    EnvironmentState, Issuer, IssuerKey, JoinToken, KeyId, Name, Organization, OrganizationId,
-    Project, ProjectId, PublicJwk, Subject, Timestamp,
+    AdminTokenId, Audience, AuditEvent, AuditId, Credential, Environment, EnvironmentId, EnvironmentState, Issuer, IssuerKey, JoinToken, KeyId, Name, Organization, OrganizationId, Project, ProjectId, PublicJwk, Subject, Timestamp, AwsClaimsChange, RoleArn,
 };
 
 /// Why the store did not do it.
@@ -53,6 +51,26 @@ pub enum Change {
     Missing,
 }
 
+/// A change of an organisation; what is `None` stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OrganizationChange {
+    /// What people call it.
+    pub name: Option<Name>,
+    /// The audiences that its environments may ask for.
+    pub audiences: Option<Vec<Audience>>,
+    /// Which claims for AWS its tokens carry.
+    pub aws_claims: AwsClaimsChange,
+}
+
+/// A change of an environment; what is `None` stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EnvironmentChange {
+    /// What people call it.
+    pub name: Option<Name>,
+    /// The roles that its tokens may be pinned to; `Some(None)` lifts the limit.
+    pub role_arns: Option<Option<Vec<RoleArn>>>,
+}
+
 /// Organisations.
 #[async_trait]
 pub trait OrganizationStore: Send + Sync {
@@ -72,11 +90,11 @@ pub trait OrganizationStore: Send + Sync {
         page: Page<OrganizationId>,
     ) -> Result<Vec<Organization>, StoreError>;
 
-    /// Replaces the audiences that an organisation's environments may ask for.
-    async fn set_audiences(
+    /// Changes an organisation.
+    async fn update_organization(
         &self,
         id: OrganizationId,
-        audiences: &[Audience],
+        change: &OrganizationChange,
         event: AuditEvent,
     ) -> Result<Change, StoreError>;
 }
@@ -100,6 +118,14 @@ pub trait ProjectStore: Send + Sync {
         organization: OrganizationId,
         page: Page<ProjectId>,
     ) -> Result<Vec<Project>, StoreError>;
+
+    /// Renames a project.
+    async fn rename_project(
+        &self,
+        id: ProjectId,
+        name: &Name,
+        event: AuditEvent,
+    ) -> Result<Change, StoreError>;
 }
 
 /// How a stop ended.
@@ -136,6 +162,14 @@ pub trait EnvironmentStore: Send + Sync {
         project: Option<ProjectId>,
         page: Page<EnvironmentId>,
     ) -> Result<Vec<Environment>, StoreError>;
+
+    /// Changes an environment.
+    async fn update_environment(
+        &self,
+        id: EnvironmentId,
+        change: &EnvironmentChange,
+        event: AuditEvent,
+    ) -> Result<Change, StoreError>;
 
     /// Adds a join token for an environment that is not stopped; unused ones of the same
     /// environment end.

@@ -3,16 +3,17 @@
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
-use super::{Administrator, Service};
+use super::{Administrator, Service, update::check_name};
 use crate::{
     domain::{
-        Audience, AuditEvent, Environment, EnvironmentId, EnvironmentState, ExposeSecret as _,
-        IssuerKey, JOIN_TOKEN_LIFE, JOIN_TOKEN_PREFIX, JoinToken, JoinTokenId, Name, Organization,
-        OrganizationId, Project, ProjectId, SecretString, Timestamp, bearer_secret,
+        Audience, AuditEvent, AwsClaims, Environment, EnvironmentId, EnvironmentState,
+        ExposeSecret as _, IssuerKey, JOIN_TOKEN_LIFE, JOIN_TOKEN_PREFIX, JoinToken, JoinTokenId,
+        Name, Organization, OrganizationId, Project, ProjectId, SecretString, Timestamp,
+        bearer_secret,
     },
     iam::PolicyError,
     jose::sha256,
-    ports::{Change, InsertOutcome, Page, StopOutcome, StoreError},
+    ports::{InsertOutcome, Page, StopOutcome, StoreError},
 };
 
 /// Why an administrator's request was not done.
@@ -81,7 +82,7 @@ pub struct Created {
 }
 
 /// As many audiences as an IAM provider may have client ids.
-fn few(audiences: Vec<Audience>) -> Result<Vec<Audience>, AdminRefusal> {
+pub(super) fn few(audiences: Vec<Audience>) -> Result<Vec<Audience>, AdminRefusal> {
     if (1..=100).contains(&audiences.len()) {
         Ok(audiences)
     } else {
@@ -115,6 +116,7 @@ impl Service {
             id: OrganizationId::new(&*self.clock, &*self.random),
             name: new.name,
             audiences,
+            aws_claims: AwsClaims::default(),
             created_at: self.clock.now(),
         };
         let event = self.admin_event(
@@ -165,46 +167,19 @@ impl Service {
             .ok_or(AdminRefusal::NotFound("organisation"))
     }
 
-    /// Replaces the audiences that an organisation allows.
-    ///
-    /// # Errors
-    /// Not there or out of reach; no audience or too many; the database.
-    pub async fn set_audiences(
-        &self,
-        admin: &Administrator,
-        id: OrganizationId,
-        audiences: Vec<Audience>,
-    ) -> Result<Organization, AdminRefusal> {
-        let mut organization = self.organization(admin, id).await?;
-        let audiences = few(audiences)?;
-        let event = self.admin_event(
-            admin,
-            "organization.update",
-            id,
-            id.to_string(),
-            json!({ "audiences": audiences, "before": organization.audiences }),
-        );
-        match self.store.set_audiences(id, &audiences, event).await? {
-            Change::Done => {
-                self.credentials.forget_all();
-                organization.audiences = audiences;
-                Ok(organization)
-            }
-            Change::Missing => Err(AdminRefusal::NotFound("organisation")),
-        }
-    }
-
     /// Makes a project.
     ///
     /// # Errors
-    /// The organisation is not there or out of reach; the database.
+    /// The organisation is not there or out of reach; a name that session tags cannot carry while
+    /// they are on; the database.
     pub async fn create_project(
         &self,
         admin: &Administrator,
         organization: OrganizationId,
         name: Name,
     ) -> Result<Project, AdminRefusal> {
-        self.organization(admin, organization).await?;
+        let parent = self.organization(admin, organization).await?;
+        check_name(parent.aws_claims, "project", &name)?;
         let project = Project {
             id: ProjectId::new(&*self.clock, &*self.random),
             organization_id: organization,
@@ -256,18 +231,21 @@ impl Service {
     /// Makes an environment and its first join token.
     ///
     /// # Errors
-    /// The organisation or the project is not there or out of reach; the database.
+    /// The organisation or the project is not there or out of reach; a name that session tags cannot
+    /// carry while they are on; the database.
     pub async fn create_environment(
         &self,
         admin: &Administrator,
         new: CreateEnvironment,
     ) -> Result<Created, AdminRefusal> {
-        self.organization(admin, new.organization).await?;
+        let parent = self.organization(admin, new.organization).await?;
+        check_name(parent.aws_claims, "environment", &new.name)?;
         let environment = Environment {
             id: EnvironmentId::new(&*self.clock, &*self.random),
             organization_id: new.organization,
             project_id: new.project,
             name: new.name,
+            role_arns: None,
             state: EnvironmentState::Pending,
             kid: None,
             created_at: self.clock.now(),
@@ -426,7 +404,7 @@ impl Service {
         (token, issued)
     }
 
-    fn admin_event(
+    pub(super) fn admin_event(
         &self,
         admin: &Administrator,
         action: &'static str,

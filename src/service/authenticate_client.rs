@@ -125,7 +125,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::{Credential, SigningAlgorithm, Subject},
+        domain::{AwsProfile, Credential, SigningAlgorithm, Subject},
         jose::{PrivateKey, base64url_decode, base64url_encode, sign_compact, thumbprint},
     };
 
@@ -143,6 +143,7 @@ mod tests {
                 kid: thumbprint(key.public()),
                 public: key.public().clone(),
                 audiences: Vec::new(),
+                aws: AwsProfile::default(),
             },
             key: VerifyingKey::from_jwk(key.public()).unwrap(),
         })

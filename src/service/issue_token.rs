@@ -6,11 +6,13 @@ use super::{
     RequestContext, Service,
     assertion::{self, Assertion},
     authenticate_client::{Client, not_authenticated},
+    aws_claims,
     pool::Overloaded,
 };
 use crate::{
     domain::{
-        Actor, Audience, AuditEvent, Credential, Outcome, Subject, TokenClaims, TokenLifetime,
+        Actor, Audience, AuditEvent, AwsTokenClaims, Credential, Outcome, RoleArn, Subject,
+        TokenClaims, TokenLifetime,
     },
     jose::{base64url_encode, signing_input},
     ports::{MintOutcome, MintRequest, SignError, Signer, StoreError},
@@ -27,6 +29,8 @@ pub struct TokenRequest {
     pub audience: String,
     /// The `ttl` parameter: the token's life in seconds.
     pub ttl: Option<String>,
+    /// The `role_arn` parameter: the role that the token is meant for.
+    pub role_arn: Option<String>,
 }
 
 /// A minted token.
@@ -36,6 +40,8 @@ pub struct IssuedToken {
     pub token: String,
     /// Its life.
     pub lifetime: TokenLifetime,
+    /// The roles that it is pinned to; empty where it is not.
+    pub roles: Vec<RoleArn>,
 }
 
 /// Why there is no token. The texts name the parameter, and hold no secret.
@@ -118,16 +124,21 @@ impl Service {
             .map_err(TokenRefusal::InvalidClient)?;
         let audience = allowed_audience(&request.audience, credential)?;
         let lifetime = self.lifetime(request.ttl.as_deref())?;
+        let aws = aws_claims::claims(credential, &audience, request.role_arn.as_deref())?;
         // A stop waits for mints that were recorded before it, until they are signed.
         let _in_flight = self.in_flight.read().await;
         // A rotation between reading the ring and the commit is seen by the transaction; the second
         // try has the new key.
         for _ in 0..2 {
             let token = self
-                .record_and_sign(credential, &assertion, &audience, lifetime, context)
+                .record_and_sign(credential, &assertion, &audience, &aws, lifetime, context)
                 .await?;
             if let Some(token) = token {
-                return Ok(IssuedToken { token, lifetime });
+                return Ok(IssuedToken {
+                    token,
+                    lifetime,
+                    roles: aws.roles,
+                });
             }
             self.keys.reload(&*self.store).await?;
         }
@@ -142,11 +153,12 @@ impl Service {
         credential: &Credential,
         assertion: &Assertion,
         audience: &Audience,
+        aws: &AwsTokenClaims,
         lifetime: TokenLifetime,
         context: RequestContext,
     ) -> Result<Option<String>, TokenRefusal> {
         let signer = self.keys.signer();
-        let claims = TokenClaims::v2(
+        let mut claims = TokenClaims::v2(
             self.issuer.clone(),
             &credential.subject,
             audience.clone(),
@@ -154,11 +166,15 @@ impl Service {
             self.clock.now(),
             self.fresh_jti(),
         );
+        claims.aws.clone_from(aws);
         let mut event = self.mint_event(&credential.subject, context);
         event.details = json!({
             "jti": claims.jti, "sub": claims.sub, "aud": claims.aud, "exp": claims.exp,
             "kid": signer.kid(),
         });
+        if !aws.roles.is_empty() {
+            event.details["roles"] = json!(aws.roles);
+        }
         let mint = MintRequest {
             environment_id: credential.subject.environment,
             credential_kid: credential.kid.clone(),

@@ -5,6 +5,7 @@ mod admitted;
 mod assertion;
 mod authenticate_admin;
 mod authenticate_client;
+mod aws_claims;
 mod credentials;
 mod enrol;
 mod issue_token;
@@ -13,6 +14,7 @@ mod nonce;
 mod open_key_ring;
 mod pool;
 mod refusals;
+mod update;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -30,7 +32,7 @@ pub use nonce::{NONCE_LIFE, Nonces};
 pub use open_key_ring::{KeyRingError, open_key_ring};
 pub use pool::{Overloaded, Pool};
 
-pub use crate::ports::{Page, StoreError};
+pub use crate::ports::{EnvironmentChange, OrganizationChange, Page, StoreError};
 
 use crate::{
     config::TokenSettings,

@@ -7,8 +7,7 @@ use sqlx::FromRow;
 use super::audit::{Head, chain_owner};
 use crate::{
     domain::{
-        Audience, Credential, Environment, EnvironmentState, IssuerKey, JoinToken, Organization,
-        Project, SigningAlgorithm, Subject, Timestamp,
+    Audience, Credential, Environment, EnvironmentState, IssuerKey, JoinToken, Organization, Project, SigningAlgorithm, Subject, Timestamp, AwsClaims, AwsProfile, TagNames,
     },
     ports::{AdminToken, AuditRecord, ListedPrincipal, StoreError},
 };
@@ -32,6 +31,13 @@ fn json<T: serde::de::DeserializeOwned>(column: &str, text: &str) -> Result<T, S
     serde_json::from_str(text).map_err(|error| corrupt(column, error))
 }
 
+fn optional_json<T: serde::de::DeserializeOwned>(
+    column: &str,
+    text: Option<&str>,
+) -> Result<Option<T>, StoreError> {
+    text.map(|text| json(column, text)).transpose()
+}
+
 fn hash(column: &str, bytes: &[u8]) -> Result<[u8; 32], StoreError> {
     bytes
         .try_into()
@@ -48,6 +54,9 @@ pub(super) struct OrganizationRow {
     name: String,
     audiences: String,
     created_at: i64,
+    session_tags: bool,
+    source_identity: bool,
+    role_pin: bool,
 }
 
 impl TryFrom<OrganizationRow> for Organization {
@@ -58,6 +67,11 @@ impl TryFrom<OrganizationRow> for Organization {
             id: parse("organizations.id", &row.id)?,
             name: parse("organizations.name", &row.name)?,
             audiences: json("organizations.audiences", &row.audiences)?,
+            aws_claims: AwsClaims {
+                session_tags: row.session_tags,
+                source_identity: row.source_identity,
+                role_pin: row.role_pin,
+            },
             created_at: Timestamp::from_ms(row.created_at),
         })
     }
@@ -95,6 +109,7 @@ pub(super) struct EnvironmentRow {
     created_at: i64,
     enrolled_at: Option<i64>,
     stopped_at: Option<i64>,
+    role_arns: Option<String>,
 }
 
 impl TryFrom<EnvironmentRow> for Environment {
@@ -106,6 +121,7 @@ impl TryFrom<EnvironmentRow> for Environment {
             organization_id: parse("environments.organization_id", &row.organization_id)?,
             project_id: optional("environments.project_id", row.project_id.as_deref())?,
             name: parse("environments.name", &row.name)?,
+            role_arns: optional_json("environments.role_arns", row.role_arns.as_deref())?,
             state: EnvironmentState::from_name(&row.state)
                 .ok_or_else(|| corrupt("environments.state", format!("{:?} is none", row.state)))?,
             kid: row.kid,
@@ -124,12 +140,41 @@ pub(super) struct CredentialRow {
     kid: String,
     public_key: String,
     audiences: String,
+    role_arns: Option<String>,
+    session_tags: bool,
+    source_identity: bool,
+    role_pin: bool,
+    organization_name: String,
+    project_name: Option<String>,
+    environment_name: String,
+}
+
+impl CredentialRow {
+    fn aws(&self) -> Result<AwsProfile, StoreError> {
+        let names = || {
+            Ok::<_, StoreError>(TagNames {
+                organization: parse("organizations.name", &self.organization_name)?,
+                project: optional("projects.name", self.project_name.as_deref())?,
+                environment: parse("environments.name", &self.environment_name)?,
+            })
+        };
+        Ok(AwsProfile {
+            claims: AwsClaims {
+                session_tags: self.session_tags,
+                source_identity: self.source_identity,
+                role_pin: self.role_pin,
+            },
+            names: self.session_tags.then(names).transpose()?,
+            role_arns: optional_json("environments.role_arns", self.role_arns.as_deref())?,
+        })
+    }
 }
 
 impl TryFrom<CredentialRow> for Credential {
     type Error = StoreError;
 
     fn try_from(row: CredentialRow) -> Result<Self, StoreError> {
+        let aws = row.aws()?;
         Ok(Self {
             subject: Subject {
                 organization: parse("environments.organization_id", &row.organization_id)?,
@@ -139,6 +184,7 @@ impl TryFrom<CredentialRow> for Credential {
             kid: row.kid,
             public: json("environments.public_key", &row.public_key)?,
             audiences: json("organizations.audiences", &row.audiences)?,
+            aws,
         })
     }
 }

@@ -2,16 +2,21 @@
 //! that one's module.
 
 pub(super) const INSERT_ORGANIZATION: &str = "INSERT INTO organizations (id, name, audiences, \
-     created_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+     created_at, session_tags, source_identity, role_pin) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+     ON CONFLICT DO NOTHING";
 
-pub(super) const SELECT_ORGANIZATION: &str =
-    "SELECT id, name, audiences, created_at FROM organizations WHERE id = $1";
+pub(super) const SELECT_ORGANIZATION: &str = "SELECT id, name, audiences, created_at, \
+     session_tags, source_identity, role_pin FROM organizations WHERE id = $1";
 
 /// Every id is greater than the empty text, which stands for "from the beginning" in all pages.
-pub(super) const SELECT_ORGANIZATIONS: &str = "SELECT id, name, audiences, created_at \
-     FROM organizations WHERE id > $1 ORDER BY id LIMIT $2";
+pub(super) const SELECT_ORGANIZATIONS: &str = "SELECT id, name, audiences, created_at, \
+     session_tags, source_identity, role_pin FROM organizations WHERE id > $1 ORDER BY id LIMIT $2";
 
-pub(super) const UPDATE_AUDIENCES: &str = "UPDATE organizations SET audiences = $2 WHERE id = $1";
+/// What is NULL stays as it is.
+pub(super) const UPDATE_ORGANIZATION: &str = "UPDATE organizations SET \
+     name = COALESCE($2, name), audiences = COALESCE($3, audiences), \
+     session_tags = COALESCE($4, session_tags), source_identity = COALESCE($5, source_identity), \
+     role_pin = COALESCE($6, role_pin) WHERE id = $1";
 
 pub(super) const ORGANIZATION_EXISTS: &str = "SELECT 1 FROM organizations WHERE id = $1";
 
@@ -24,22 +29,24 @@ pub(super) const SELECT_PROJECT: &str =
 pub(super) const SELECT_PROJECTS: &str = "SELECT id, organization_id, name, created_at \
      FROM projects WHERE organization_id = $1 AND id > $2 ORDER BY id LIMIT $3";
 
+pub(super) const RENAME_PROJECT: &str = "UPDATE projects SET name = $2 WHERE id = $1";
+
 pub(super) const PROJECT_EXISTS: &str =
     "SELECT 1 FROM projects WHERE id = $1 AND organization_id = $2";
 
 pub(super) const INSERT_ENVIRONMENT: &str = "INSERT INTO environments (id, organization_id, \
-     project_id, name, state, kid, created_at, enrolled_at, stopped_at) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
+     project_id, name, state, kid, created_at, enrolled_at, stopped_at, role_arns) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING";
 
 pub(super) const SELECT_ENVIRONMENT: &str = "SELECT id, organization_id, project_id, name, state, \
-     kid, created_at, enrolled_at, stopped_at FROM environments WHERE id = $1";
+     kid, created_at, enrolled_at, stopped_at, role_arns FROM environments WHERE id = $1";
 
 pub(super) const SELECT_ENVIRONMENTS: &str = "SELECT id, organization_id, project_id, name, state, \
-     kid, created_at, enrolled_at, stopped_at FROM environments \
+     kid, created_at, enrolled_at, stopped_at, role_arns FROM environments \
      WHERE organization_id = $1 AND id > $2 ORDER BY id LIMIT $3";
 
 pub(super) const SELECT_ENVIRONMENTS_OF_PROJECT: &str = "SELECT id, organization_id, project_id, \
-     name, state, kid, created_at, enrolled_at, stopped_at FROM environments \
+     name, state, kid, created_at, enrolled_at, stopped_at, role_arns FROM environments \
      WHERE organization_id = $1 AND project_id = $4 AND id > $2 ORDER BY id LIMIT $3";
 
 pub(super) const SELECT_PRINCIPALS: &str = "SELECT e.id, e.organization_id, e.project_id, e.name, \
@@ -50,6 +57,11 @@ pub(super) const SELECT_PRINCIPALS_OF_ORGANIZATION: &str = "SELECT e.id, e.organ
      e.project_id, e.name, e.state, o.audiences FROM environments e \
      JOIN organizations o ON o.id = e.organization_id \
      WHERE e.organization_id = $3 AND e.id > $1 ORDER BY e.id LIMIT $2";
+
+/// What is NULL stays as it is; for the roles, where NULL lifts the limit, `$3` says whether they
+/// change.
+pub(super) const UPDATE_ENVIRONMENT: &str = "UPDATE environments SET name = COALESCE($2, name), \
+     role_arns = CASE WHEN $3 THEN $4 ELSE role_arns END WHERE id = $1";
 
 pub(super) const SELECT_STATE: &str = "SELECT state FROM environments WHERE id = $1";
 
@@ -75,7 +87,7 @@ pub(super) const KID_IN_USE: &str = "SELECT 1 FROM environments WHERE kid = $1 A
 pub(super) const ENROL_ENVIRONMENT: &str = "UPDATE environments SET state = 'enrolled', kid = $2, \
      public_key = $3, enrolled_at = $4 WHERE id = $1 AND state <> 'stopped' \
      RETURNING id, organization_id, project_id, name, state, kid, created_at, enrolled_at, \
-     stopped_at";
+     stopped_at, role_arns";
 
 pub(super) const INSERT_ISSUER_KEY: &str = "INSERT INTO issuer_keys (id, issuer, kid, algorithm, \
      public_key, certificate, sealed, created_at, activated_at, retiring_at, retired_at) \

@@ -16,6 +16,7 @@ mod admin;
 mod admitted;
 mod assertions;
 mod authentication;
+mod aws_claims;
 mod client;
 mod documents;
 mod enrolment;

@@ -31,7 +31,8 @@ macro_rules! conformance {
         crate::store::conformance!($database:
             cases: [
                 organizations,
-                audiences,
+                organization_changes,
+                environment_changes,
                 projects,
                 environments,
                 principals,

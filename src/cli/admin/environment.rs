@@ -3,12 +3,12 @@
 use clap::Subcommand;
 use http::Method;
 use ipnet::IpNet;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-use super::{Api, join_token, network, text};
+use super::{Api, join_token, network, something, text};
 use crate::{
     cli::failure::Outcome,
-    domain::{EnvironmentId, Name, OrganizationId, ProjectId},
+    domain::{EnvironmentId, Name, OrganizationId, ProjectId, RoleArn},
 };
 
 #[derive(Debug, Subcommand)]
@@ -51,6 +51,24 @@ pub(super) enum Command {
         /// The environment's id
         id: EnvironmentId,
     },
+    /// Rename an environment, or name the roles that its tokens may be pinned to
+    #[command(after_help = "Examples:\n  idp admin environment update \
+                            019527e4-75d5-704d-a5a4-a2b52cf56196 --name build\n  idp admin environment \
+                            update 019527e4-75d5-704d-a5a4-a2b52cf56196 \
+                            --role-arn arn:aws:iam::123456789012:role/ci")]
+    Update {
+        /// The environment's id
+        id: EnvironmentId,
+        /// What people call it
+        #[arg(long)]
+        name: Option<Name>,
+        /// A role that it may assume while its organisation pins tokens to roles; several are allowed
+        #[arg(long, value_name = "ARN")]
+        role_arn: Vec<RoleArn>,
+        /// Let it ask for any role again
+        #[arg(long, conflicts_with = "role_arn")]
+        any_role: bool,
+    },
     /// Stop an environment for good: it gets no tokens from the moment that this returns
     #[command(
         after_help = "Example:\n  idp admin environment stop 019527e4-75d5-704d-a5a4-a2b52cf56196"
@@ -92,6 +110,25 @@ impl Command {
             Self::Show { id } => {
                 let path = format!("/environments/{id}");
                 api.show(&api.call(Method::GET, &path, None).await?)
+            }
+            Self::Update {
+                id,
+                name,
+                role_arn,
+                any_role,
+            } => {
+                let mut body = Map::new();
+                if let Some(name) = name {
+                    body.insert("name".to_owned(), json!(name));
+                }
+                if any_role {
+                    body.insert("role_arns".to_owned(), Value::Null);
+                } else if !role_arn.is_empty() {
+                    body.insert("role_arns".to_owned(), json!(role_arn));
+                }
+                let body = something(body, "--name, --role-arn or --any-role")?;
+                let path = format!("/environments/{id}");
+                api.show(&api.call(Method::PATCH, &path, Some(body)).await?)
             }
             Self::Stop { id } => {
                 let path = format!("/environments/{id}/stop");

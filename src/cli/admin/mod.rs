@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 use ipnet::IpNet;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     context::Context,
@@ -170,8 +170,31 @@ fn text(thing: &Value, name: &str) -> String {
             })
             .collect::<Vec<_>>()
             .join(", "),
+        // Switches: the names of those that are on.
+        Some(Value::Object(members)) if members.values().all(Value::is_boolean) => {
+            let on: Vec<_> = members
+                .iter()
+                .filter(|(_, on)| **on == Value::Bool(true))
+                .map(|(name, _)| name.as_str())
+                .collect();
+            if on.is_empty() {
+                "none".to_owned()
+            } else {
+                on.join(", ")
+            }
+        }
         Some(other) => other.to_string(),
     }
+}
+
+/// The body of a change; one that would change nothing is a mistake.
+fn something(body: Map<String, Value>, flags: &str) -> Outcome<Value> {
+    if body.is_empty() {
+        return Err(Failure::usage(format!(
+            "there is nothing to change: pass {flags}"
+        )));
+    }
+    Ok(Value::Object(body))
 }
 
 /// Reads a network for an argument.

@@ -40,6 +40,17 @@ pub(super) enum Command {
         /// The project's id
         id: ProjectId,
     },
+    /// Rename a project
+    #[command(
+        after_help = "Example:\n  idp admin project update 019527e4-75d5-704d-a5a4-a2b52cf56198 --name website"
+    )]
+    Update {
+        /// The project's id
+        id: ProjectId,
+        /// What people call it
+        #[arg(long)]
+        name: Name,
+    },
 }
 
 impl Command {
@@ -57,6 +68,11 @@ impl Command {
             Self::Show { id } => {
                 let path = format!("/projects/{id}");
                 api.show(&api.call(Method::GET, &path, None).await?)
+            }
+            Self::Update { id, name } => {
+                let path = format!("/projects/{id}");
+                let body = json!({ "name": name });
+                api.show(&api.call(Method::PATCH, &path, Some(body)).await?)
             }
         }
     }

@@ -7,7 +7,7 @@ use axum::{
     response::{AppendHeaders, IntoResponse},
 };
 use ipnet::IpNet;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
     authentication::{Admin, Id},
@@ -16,10 +16,10 @@ use super::{
 use crate::{
     domain::{
         Environment, EnvironmentId, EnvironmentState, ExposeSecret as _, Name, OrganizationId,
-        ProjectId,
+        ProjectId, RoleArn,
     },
     http::{AppState, body, error::HttpError},
-    service::{CreateEnvironment, IssuedJoinToken},
+    service::{CreateEnvironment, EnvironmentChange, IssuedJoinToken},
 };
 
 #[derive(Deserialize)]
@@ -28,6 +28,30 @@ pub(super) struct CreateBody {
     name: Name,
     project_id: Option<ProjectId>,
     cidr: Option<IpNet>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UpdateBody {
+    name: Option<Name>,
+    /// Absent: as it is; null: any role.
+    #[serde(default, deserialize_with = "present")]
+    #[expect(
+        clippy::option_option,
+        reason = "absent, null, a value: the three that a JSON merge patch knows"
+    )]
+    role_arns: Option<Option<Vec<RoleArn>>>,
+}
+
+/// Tells a member that is null from one that is absent.
+#[expect(
+    clippy::option_option,
+    reason = "absent, null, a value: the three that a JSON merge patch knows"
+)]
+fn present<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<Vec<RoleArn>>>, D::Error> {
+    Deserialize::deserialize(deserializer).map(Some)
 }
 
 #[derive(Deserialize)]
@@ -47,6 +71,7 @@ pub(super) struct EnvironmentView {
     organization_id: OrganizationId,
     project_id: Option<ProjectId>,
     name: Name,
+    role_arns: Option<Vec<RoleArn>>,
     state: EnvironmentState,
     subject: String,
     kid: Option<String>,
@@ -63,6 +88,7 @@ impl From<Environment> for EnvironmentView {
             organization_id: environment.organization_id,
             project_id: environment.project_id,
             name: environment.name,
+            role_arns: environment.role_arns,
             state: environment.state,
             kid: environment.kid,
             created_at: environment.created_at.to_string(),
@@ -144,6 +170,20 @@ pub(super) async fn show(
     Id(id): Id<EnvironmentId>,
 ) -> Result<Json<EnvironmentView>, HttpError> {
     Ok(Json(app.service.environment(&admin, id).await?.into()))
+}
+
+pub(super) async fn update(
+    State(app): AppState,
+    Admin(admin): Admin,
+    Id(id): Id<EnvironmentId>,
+    body::Json(body): body::Json<UpdateBody>,
+) -> Result<Json<EnvironmentView>, HttpError> {
+    let change = EnvironmentChange {
+        name: body.name,
+        role_arns: body.role_arns,
+    };
+    let environment = app.service.update_environment(&admin, id, change).await?;
+    Ok(Json(environment.into()))
 }
 
 pub(super) async fn stop(

@@ -31,12 +31,18 @@ pub(super) fn router() -> Router<Arc<App>> {
             "/organizations/{organization}/projects",
             get(projects::list).post(projects::create),
         )
-        .route("/projects/{project}", get(projects::show))
+        .route(
+            "/projects/{project}",
+            get(projects::show).patch(projects::update),
+        )
         .route(
             "/organizations/{organization}/environments",
             get(environments::list).post(environments::create),
         )
-        .route("/environments/{environment}", get(environments::show))
+        .route(
+            "/environments/{environment}",
+            get(environments::show).patch(environments::update),
+        )
         .route("/environments/{environment}/stop", post(environments::stop))
         .route(
             "/environments/{environment}/join-tokens",

@@ -8,9 +8,9 @@ use super::{
     page::{Items, Paging},
 };
 use crate::{
-    domain::{Audience, Name, Organization, OrganizationId},
+    domain::{Audience, AwsClaims, AwsClaimsChange, Name, Organization, OrganizationId},
     http::{AppState, body, error::HttpError},
-    service::CreateOrganization,
+    service::{CreateOrganization, OrganizationChange},
 };
 
 #[derive(Deserialize)]
@@ -24,7 +24,32 @@ pub(super) struct CreateBody {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UpdateBody {
-    audiences: Vec<Audience>,
+    name: Option<Name>,
+    audiences: Option<Vec<Audience>>,
+    #[serde(default)]
+    aws_claims: AwsClaimsBody,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AwsClaimsBody {
+    session_tags: Option<bool>,
+    source_identity: Option<bool>,
+    role_pin: Option<bool>,
+}
+
+impl From<UpdateBody> for OrganizationChange {
+    fn from(body: UpdateBody) -> Self {
+        Self {
+            name: body.name,
+            audiences: body.audiences,
+            aws_claims: AwsClaimsChange {
+                session_tags: body.aws_claims.session_tags,
+                source_identity: body.aws_claims.source_identity,
+                role_pin: body.aws_claims.role_pin,
+            },
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -32,6 +57,7 @@ pub(super) struct OrganizationView {
     id: OrganizationId,
     name: Name,
     audiences: Vec<Audience>,
+    aws_claims: AwsClaims,
     created_at: String,
 }
 
@@ -41,6 +67,7 @@ impl From<Organization> for OrganizationView {
             id: organization.id,
             name: organization.name,
             audiences: organization.audiences,
+            aws_claims: organization.aws_claims,
             created_at: organization.created_at.to_string(),
         }
     }
@@ -84,7 +111,7 @@ pub(super) async fn update(
 ) -> Result<Json<OrganizationView>, HttpError> {
     let organization = app
         .service
-        .set_audiences(&admin, id, body.audiences)
+        .update_organization(&admin, id, body.into())
         .await?;
     Ok(Json(organization.into()))
 }

@@ -14,7 +14,7 @@ use crate::{
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct CreateBody {
+pub(super) struct Body {
     name: Name,
 }
 
@@ -41,7 +41,7 @@ pub(super) async fn create(
     State(app): AppState,
     Admin(admin): Admin,
     Id(organization): Id<OrganizationId>,
-    body::Json(body): body::Json<CreateBody>,
+    body::Json(body): body::Json<Body>,
 ) -> Result<(StatusCode, Json<ProjectView>), HttpError> {
     let project = app
         .service
@@ -69,4 +69,14 @@ pub(super) async fn show(
     Id(id): Id<ProjectId>,
 ) -> Result<Json<ProjectView>, HttpError> {
     Ok(Json(app.service.project(&admin, id).await?.into()))
+}
+
+pub(super) async fn update(
+    State(app): AppState,
+    Admin(admin): Admin,
+    Id(id): Id<ProjectId>,
+    body::Json(body): body::Json<Body>,
+) -> Result<Json<ProjectView>, HttpError> {
+    let project = app.service.rename_project(&admin, id, body.name).await?;
+    Ok(Json(project.into()))
 }

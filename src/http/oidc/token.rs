@@ -11,6 +11,7 @@ use axum::{
 use serde::Serialize;
 
 use crate::{
+    domain::RoleArn,
     http::{AppState, body::Form, error::HttpError, layers::Context},
     service::TokenRequest,
 };
@@ -23,6 +24,9 @@ struct TokenResponse {
     access_token: String,
     token_type: &'static str,
     expires_in: u16,
+    /// The roles that the token is pinned to, where it is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    role_arns: Vec<RoleArn>,
 }
 
 pub(super) async fn issue(
@@ -39,6 +43,7 @@ pub(super) async fn issue(
             access_token: issued.token,
             token_type: "Bearer",
             expires_in: issued.lifetime.secs(),
+            role_arns: issued.roles,
         }),
     ))
 }
@@ -70,6 +75,7 @@ fn read(mut form: Form, headers: &HeaderMap) -> Result<TokenRequest, HttpError> 
         client_id: form.optional("client_id"),
         audience: form.required("audience")?,
         ttl: form.optional("ttl"),
+        role_arn: form.optional("role_arn"),
     };
     if form.optional("scope").is_some() {
         return Err(HttpError::oauth(
@@ -81,13 +87,6 @@ fn read(mut form: Form, headers: &HeaderMap) -> Result<TokenRequest, HttpError> 
         return Err(HttpError::oauth(
             "invalid_target",
             "resource is not supported: name the target as audience",
-        ));
-    }
-    if form.optional("role_arn").is_some() {
-        // A pin that is passed over in silence would be a token that more roles take than was asked.
-        return Err(HttpError::oauth(
-            "invalid_request",
-            "role_arn is not supported: this server does not pin tokens to roles",
         ));
     }
     Ok(request)

@@ -5,8 +5,8 @@ use sqlx::{query, query_as};
 
 use super::{PostgresStore, after, commit, record::record};
 use crate::{
-    domain::{Audience, AuditEvent, Organization, OrganizationId},
-    ports::{Change, InsertOutcome, OrganizationStore, Page, StoreError},
+    domain::{AuditEvent, Name, Organization, OrganizationId},
+    ports::{Change, InsertOutcome, OrganizationChange, OrganizationStore, Page, StoreError},
     store::{error::store_error, json_text, rows::OrganizationRow, sql},
 };
 
@@ -23,6 +23,9 @@ impl OrganizationStore for PostgresStore {
             .bind(organization.name.as_str())
             .bind(json_text(&organization.audiences)?)
             .bind(organization.created_at.ms())
+            .bind(organization.aws_claims.session_tags)
+            .bind(organization.aws_claims.source_identity)
+            .bind(organization.aws_claims.role_pin)
             .execute(&mut *change)
             .await
             .map_err(store_error)?;
@@ -59,16 +62,20 @@ impl OrganizationStore for PostgresStore {
             .collect()
     }
 
-    async fn set_audiences(
+    async fn update_organization(
         &self,
         id: OrganizationId,
-        audiences: &[Audience],
+        asked: &OrganizationChange,
         event: AuditEvent,
     ) -> Result<Change, StoreError> {
         let mut change = self.change().await?;
-        let updated = query(sql::UPDATE_AUDIENCES)
+        let updated = query(sql::UPDATE_ORGANIZATION)
             .bind(id.to_string())
-            .bind(json_text(&audiences)?)
+            .bind(asked.name.as_ref().map(Name::as_str))
+            .bind(asked.audiences.as_ref().map(json_text).transpose()?)
+            .bind(asked.aws_claims.session_tags)
+            .bind(asked.aws_claims.source_identity)
+            .bind(asked.aws_claims.role_pin)
             .execute(&mut *change)
             .await
             .map_err(store_error)?;

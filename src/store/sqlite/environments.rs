@@ -6,11 +6,13 @@ use sqlx::{SqliteConnection, query, query_as, query_scalar};
 use super::{SqliteStore, after, record::record};
 use crate::{
     domain::{
-        AuditEvent, Credential, Environment, EnvironmentId, EnvironmentState, JoinToken,
+        AuditEvent, Credential, Environment, EnvironmentId, EnvironmentState, JoinToken, Name,
         OrganizationId, ProjectId, Timestamp,
     },
-    ports::{EnvironmentStore, InsertOutcome, Page, StopOutcome, StoreError},
-    store::{error::store_error, rows::EnvironmentRow, sql},
+    ports::{
+        Change, EnvironmentChange, EnvironmentStore, InsertOutcome, Page, StopOutcome, StoreError,
+    },
+    store::{error::store_error, json_text, rows::EnvironmentRow, sql},
 };
 
 #[async_trait]
@@ -68,6 +70,30 @@ impl EnvironmentStore for SqliteStore {
             .into_iter()
             .map(TryInto::try_into)
             .collect()
+    }
+
+    async fn update_environment(
+        &self,
+        id: EnvironmentId,
+        asked: &EnvironmentChange,
+        event: AuditEvent,
+    ) -> Result<Change, StoreError> {
+        let mut change = self.change().await?;
+        let role_arns = asked.role_arns.as_ref().and_then(Option::as_ref);
+        let updated = query(sql::UPDATE_ENVIRONMENT)
+            .bind(id.to_string())
+            .bind(asked.name.as_ref().map(Name::as_str))
+            .bind(asked.role_arns.is_some())
+            .bind(role_arns.map(json_text).transpose()?)
+            .execute(&mut *change)
+            .await
+            .map_err(store_error)?;
+        if updated.rows_affected() == 0 {
+            return Ok(Change::Missing);
+        }
+        record(&mut change, event).await?;
+        change.commit().await?;
+        Ok(Change::Done)
     }
 
     async fn create_join_token(
@@ -155,6 +181,7 @@ async fn insert_environment(
         .bind(environment.created_at.ms())
         .bind(environment.enrolled_at.map(Timestamp::ms))
         .bind(environment.stopped_at.map(Timestamp::ms))
+        .bind(environment.role_arns.as_ref().map(json_text).transpose()?)
         .execute(connection)
         .await
         .map_err(store_error)?;

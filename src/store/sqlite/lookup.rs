@@ -18,8 +18,11 @@ use crate::{
 };
 
 const SELECT_CREDENTIALS: &str = "SELECT e.id, e.organization_id, e.project_id, e.kid, \
-     e.public_key, o.audiences FROM json_each($1) asked CROSS JOIN environments e ON e.id = \
+     e.public_key, e.role_arns, o.audiences, o.session_tags, o.source_identity, o.role_pin, \
+     o.name AS organization_name, p.name AS project_name, e.name AS environment_name \
+     FROM json_each($1) asked CROSS JOIN environments e ON e.id = \
      asked.value JOIN organizations o ON o.id = e.organization_id \
+     LEFT JOIN projects p ON p.id = e.project_id AND o.session_tags \
      WHERE e.kid IS NOT NULL AND e.public_key IS NOT NULL";
 
 /// A credential, none, or one that cannot be read: that is one caller's misfortune, not the batch's.

@@ -98,7 +98,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::{AuditEvent, Organization, OrganizationId, SystemClock, SystemRandom},
+        domain::{AuditEvent, AwsClaims, Organization, OrganizationId, SystemClock, SystemRandom},
         ports::{AuditStore as _, OrganizationStore as _},
     };
 
@@ -135,6 +135,7 @@ mod tests {
             id: OrganizationId::new(&SystemClock, &SystemRandom),
             name: "x".parse().unwrap(),
             audiences: vec![],
+            aws_claims: AwsClaims::default(),
             created_at: event().at,
         };
         let change = store.create_organization(&organization, event()).await;
@@ -215,7 +216,8 @@ mod tests {
         let (_directory, store) = store().await;
         run(
             &store,
-            "INSERT INTO organizations VALUES ('0191e223-1c3c-7607-badf-303c98b52d2f', 'o', '[]', 0);
+            "INSERT INTO organizations (id, name, audiences, created_at)
+             VALUES ('0191e223-1c3c-7607-badf-303c98b52d2f', 'o', '[]', 0);
              INSERT INTO environments (id, organization_id, name, state, kid, public_key, created_at)
              VALUES ('019527e4-75d5-704d-a5a4-a2b52cf56196', '0191e223-1c3c-7607-badf-303c98b52d2f',
                      'good', 'enrolled', 'a', '{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"x\"}', 0),

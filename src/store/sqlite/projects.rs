@@ -5,8 +5,8 @@ use sqlx::{query, query_as};
 
 use super::{SqliteStore, after, record::record};
 use crate::{
-    domain::{AuditEvent, OrganizationId, Project, ProjectId},
-    ports::{InsertOutcome, Page, ProjectStore, StoreError},
+    domain::{AuditEvent, Name, OrganizationId, Project, ProjectId},
+    ports::{Change, InsertOutcome, Page, ProjectStore, StoreError},
     store::{error::store_error, rows::ProjectRow, sql},
 };
 
@@ -67,5 +67,26 @@ impl ProjectStore for SqliteStore {
             .into_iter()
             .map(TryInto::try_into)
             .collect()
+    }
+
+    async fn rename_project(
+        &self,
+        id: ProjectId,
+        name: &Name,
+        event: AuditEvent,
+    ) -> Result<Change, StoreError> {
+        let mut change = self.change().await?;
+        let updated = query(sql::RENAME_PROJECT)
+            .bind(id.to_string())
+            .bind(name.as_str())
+            .execute(&mut *change)
+            .await
+            .map_err(store_error)?;
+        if updated.rows_affected() == 0 {
+            return Ok(Change::Missing);
+        }
+        record(&mut change, event).await?;
+        change.commit().await?;
+        Ok(Change::Done)
     }
 }

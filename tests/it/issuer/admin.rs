@@ -24,6 +24,7 @@ fn routes(organization: &str, project: &str, environment: &str) -> Vec<Request> 
             &named,
         ),
         Request::get(&format!("/api/v1/projects/{project}")),
+        Request::json("PATCH", &format!("/api/v1/projects/{project}"), &named),
         Request::get(&format!(
             "/api/v1/organizations/{organization}/environments"
         )),
@@ -32,6 +33,11 @@ fn routes(organization: &str, project: &str, environment: &str) -> Vec<Request> 
             &named,
         ),
         Request::get(&format!("/api/v1/environments/{environment}")),
+        Request::json(
+            "PATCH",
+            &format!("/api/v1/environments/{environment}"),
+            &named,
+        ),
         post(
             format!("/api/v1/environments/{environment}/stop"),
             &json!({}),
@@ -433,12 +439,12 @@ async fn bodies_are_checked_and_the_member_is_named() {
             json!({ "audiences": [] }),
             "audiences: an organisation allows from 1 to 100",
         ),
-        ("PATCH", &own, json!({}), "missing field `audiences`"),
+        ("PATCH", &own, json!({}), "there is nothing to change"),
         (
             "PATCH",
             &own,
-            json!({ "name": "a" }),
-            "unknown field `name`",
+            json!({ "names": "a" }),
+            "unknown field `names`",
         ),
         (
             "POST",
@@ -563,7 +569,9 @@ async fn every_change_is_recorded_with_its_author() {
     for (action, request) in [
         "organization.update",
         "project.create",
+        "project.update",
         "environment.create",
+        "environment.update",
         "environment.stop",
     ]
     .into_iter()

@@ -14,17 +14,14 @@ use async_trait::async_trait;
 use axum::Router;
 use idp::{
     domain::{
-        Audience, AuditEvent, Credential, Environment, EnvironmentId, Issuer, IssuerKey, JoinToken,
-        KeyId, Organization, OrganizationId, Project, ProjectId, PublicJwk, SystemRandom,
-        Timestamp,
+        AuditEvent, Credential, Environment, EnvironmentId, Issuer, IssuerKey, JoinToken, KeyId,
+        Name, Organization, OrganizationId, Project, ProjectId, PublicJwk, SystemRandom, Timestamp,
     },
     http,
     jose::SealingKey,
     ports::{
         AdminStore, AdminToken, AuditRecord, AuditStore, Change, EnrolOutcome, EnrolmentStore,
-        EnvironmentStore, InsertOutcome, IssuerKeyStore, ListedPrincipal, MintOutcome, MintRequest,
-        MintStore, OrganizationStore, Page, PrincipalStore, ProjectStore, StopOutcome, Store,
-        StoreError,
+    EnvironmentStore, InsertOutcome, IssuerKeyStore, ListedPrincipal, MintOutcome, MintRequest, MintStore, OrganizationStore, Page, PrincipalStore, ProjectStore, StopOutcome, Store, StoreError, EnvironmentChange, OrganizationChange,
     },
     service::{Nonces, Parts, Pool, Service, open_key_ring},
     store::SqliteStore,
@@ -80,13 +77,16 @@ delegate!(OrganizationStore {
     no_writes create_organization(organization: &Organization, event: AuditEvent) -> InsertOutcome;
     no_reads organization(id: OrganizationId) -> Option<Organization>;
     no_reads organizations(page: Page<OrganizationId>) -> Vec<Organization>;
-    no_writes set_audiences(id: OrganizationId, audiences: &[Audience], event: AuditEvent) -> Change;
+    no_writes update_organization(
+        id: OrganizationId, change: &OrganizationChange, event: AuditEvent
+    ) -> Change;
 });
 
 delegate!(ProjectStore {
     no_writes create_project(project: &Project, event: AuditEvent) -> InsertOutcome;
     no_reads project(id: ProjectId) -> Option<Project>;
     no_reads projects(organization: OrganizationId, page: Page<ProjectId>) -> Vec<Project>;
+    no_writes rename_project(id: ProjectId, name: &Name, event: AuditEvent) -> Change;
 });
 
 delegate!(EnvironmentStore {
@@ -97,6 +97,9 @@ delegate!(EnvironmentStore {
     no_reads environments(
         organization: OrganizationId, project: Option<ProjectId>, page: Page<EnvironmentId>
     ) -> Vec<Environment>;
+    no_writes update_environment(
+        id: EnvironmentId, change: &EnvironmentChange, event: AuditEvent
+    ) -> Change;
     no_writes create_join_token(token: &JoinToken, event: AuditEvent) -> InsertOutcome;
     no_writes stop_environment(id: EnvironmentId, at: Timestamp, event: AuditEvent) -> StopOutcome;
     no_reads credential(id: EnvironmentId) -> Option<Credential>;

@@ -99,9 +99,9 @@ async fn case_9_every_parameter_is_named() {
         ),
         (
             "role_arn",
-            Some("arn:aws:iam::000000000000:role/demo"),
+            Some("arn:aws:iam::000000000000:user/demo"),
             "400 invalid_request",
-            "role_arn is not supported",
+            "names no IAM role",
         ),
     ] {
         let answer = with(&world, &environment, name, value).await;

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use idp::{
     domain::{
-        Actor, AdminTokenId, Audience, EnvironmentState, Outcome, RequestId, SigningAlgorithm,
-        Subject, SystemRandom,
+        Actor, AdminTokenId, Audience, AwsClaims, AwsClaimsChange, EnvironmentState, Outcome,
+        RequestId, RoleArn, SigningAlgorithm, Subject, SystemRandom,
     },
     ports::{
-        AdminToken, Change, EnrolOutcome, InsertOutcome, MintOutcome, Page, StopOutcome, StoreError,
+        AdminToken, Change, EnrolOutcome, EnvironmentChange, InsertOutcome, MintOutcome,
+        OrganizationChange, Page, StopOutcome, StoreError,
     },
     store::first_broken,
 };
@@ -61,26 +62,140 @@ pub(super) async fn organizations(database: &impl Database) {
     );
 }
 
-pub(super) async fn audiences(database: &impl Database) {
+pub(super) async fn organization_changes(database: &impl Database) {
     let world = World::new(database).await;
     let organization = world.stored_organization().await;
     let audiences: Vec<Audience> = vec!["https://vault.example.com".parse().unwrap()];
     let event = || world.event(Some(organization.id));
-    let changed = world
-        .store
-        .set_audiences(organization.id, &audiences, event())
-        .await;
-    assert_eq!(changed.unwrap(), Change::Done);
-    let read = world.store.organization(organization.id).await.unwrap();
-    assert_eq!(read.unwrap().audiences, audiences);
-    assert_eq!(world.length(Some(organization.id)).await, 2);
+    let change = OrganizationChange {
+        audiences: Some(audiences.clone()),
+        ..OrganizationChange::default()
+    };
+    let update = |change| {
+        let store = world.store.clone();
+        let event = event();
+        async move {
+            let done = store
+                .update_organization(organization.id, &change, event)
+                .await;
+            assert_eq!(done.unwrap(), Change::Done);
+            store.organization(organization.id).await.unwrap().unwrap()
+        }
+    };
+    let changed = update(change.clone()).await;
+    assert_eq!(changed.audiences, audiences);
+    assert_eq!(changed.name, organization.name, "the rest stays");
+    assert_eq!(changed.aws_claims, AwsClaims::default());
+    let changed = update(OrganizationChange {
+        name: Some("Other".parse().unwrap()),
+        aws_claims: AwsClaimsChange {
+            session_tags: Some(true),
+            role_pin: Some(true),
+            ..AwsClaimsChange::default()
+        },
+        ..OrganizationChange::default()
+    })
+    .await;
+    assert_eq!(
+        (changed.name.as_str(), changed.audiences),
+        ("Other", audiences)
+    );
+    let claims = changed.aws_claims;
+    assert!(claims.session_tags && claims.role_pin && !claims.source_identity);
+    let changed = update(OrganizationChange {
+        aws_claims: AwsClaimsChange {
+            session_tags: Some(false),
+            source_identity: Some(true),
+            ..AwsClaimsChange::default()
+        },
+        ..OrganizationChange::default()
+    })
+    .await;
+    let claims = changed.aws_claims;
+    assert!(!claims.session_tags && claims.role_pin && claims.source_identity);
+    assert_eq!(world.length(Some(organization.id)).await, 4);
 
     let missing = world
         .store
-        .set_audiences(world.organization().id, &audiences, event())
+        .update_organization(world.organization().id, &change, event())
         .await;
     assert_eq!(missing.unwrap(), Change::Missing);
-    assert_eq!(world.length(Some(organization.id)).await, 2);
+    assert_eq!(world.length(Some(organization.id)).await, 4);
+}
+
+pub(super) async fn environment_changes(database: &impl Database) {
+    let world = World::new(database).await;
+    let store = &world.store;
+    let organization = world.stored_organization().await.id;
+    let project = world.stored_project(organization).await;
+    let (environment, token) = world
+        .stored_environment(organization, Some(project.id))
+        .await;
+    world.enrol(&token, "kid").await;
+    let event = || world.event(Some(organization));
+    let records = world.length(Some(organization)).await;
+    let roles: Vec<RoleArn> = vec!["arn:aws:iam::123456789012:role/demo".parse().unwrap()];
+    let change = EnvironmentChange {
+        name: Some("Renamed".parse().unwrap()),
+        role_arns: Some(Some(roles.clone())),
+    };
+    let done = store
+        .update_environment(environment.id, &change, event())
+        .await;
+    assert_eq!(done.unwrap(), Change::Done);
+    let read = store.environment(environment.id).await.unwrap().unwrap();
+    assert_eq!(
+        (read.name.as_str(), read.role_arns),
+        ("Renamed", Some(roles.clone()))
+    );
+
+    let on = OrganizationChange {
+        aws_claims: AwsClaimsChange {
+            session_tags: Some(true),
+            ..AwsClaimsChange::default()
+        },
+        ..OrganizationChange::default()
+    };
+    let aws = async || store.credential(environment.id).await.unwrap().unwrap().aws;
+    assert_eq!(aws().await.names, None, "session tags are off");
+    store
+        .update_organization(organization, &on, event())
+        .await
+        .unwrap();
+    let done = store
+        .rename_project(project.id, &"Other project".parse().unwrap(), event())
+        .await;
+    assert_eq!(done.unwrap(), Change::Done);
+    let credential = aws().await;
+    assert_eq!(credential.role_arns, Some(roles));
+    let names = credential.names.unwrap();
+    assert_eq!(names.environment.as_str(), "Renamed");
+    assert_eq!(names.project.unwrap().as_str(), "Other project");
+
+    let lifted = EnvironmentChange {
+        name: None,
+        role_arns: Some(None),
+    };
+    for change in [EnvironmentChange::default(), lifted] {
+        let done = store
+            .update_environment(environment.id, &change, event())
+            .await;
+        assert_eq!(done.unwrap(), Change::Done);
+        let read = store.environment(environment.id).await.unwrap().unwrap();
+        assert_eq!(read.name.as_str(), "Renamed");
+        assert_eq!(read.role_arns.is_none(), change.role_arns.is_some());
+    }
+    assert_eq!(world.length(Some(organization)).await, records + 5);
+
+    let absent = world.environment(organization, None).id;
+    let missing = store.update_environment(absent, &change, event()).await;
+    assert_eq!(missing.unwrap(), Change::Missing);
+    let absent = world.project(organization).id;
+    let missing = store
+        .rename_project(absent, &"x".parse().unwrap(), event())
+        .await;
+    assert_eq!(missing.unwrap(), Change::Missing);
+    assert_eq!(world.length(Some(organization)).await, records + 5);
 }
 
 pub(super) async fn projects(database: &impl Database) {
@@ -462,7 +577,14 @@ pub(super) async fn credentials(database: &impl Database) {
     assert_eq!(credential.audiences, organization.audiences);
 
     store
-        .set_audiences(organization.id, &[], world.event(None))
+        .update_organization(
+            organization.id,
+            &OrganizationChange {
+                audiences: Some(Vec::new()),
+                ..OrganizationChange::default()
+            },
+            world.event(None),
+        )
         .await
         .unwrap();
     store
@@ -862,7 +984,11 @@ pub(super) async fn closing(database: &impl Database) {
     ));
     assert!(matches!(
         store
-            .set_audiences(world.organization().id, &[], event)
+            .update_organization(
+                world.organization().id,
+                &OrganizationChange::default(),
+                event
+            )
             .await,
         Err(StoreError::Unavailable(_))
     ));

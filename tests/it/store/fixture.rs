@@ -10,10 +10,10 @@ use std::{
 
 use idp::{
     domain::{
-        Actor, Audience, AuditEvent, Environment, EnvironmentId, EnvironmentState, Issuer,
-        IssuerKey, JOIN_TOKEN_LIFE, JoinToken, JoinTokenId, KeyId, Organization, OrganizationId,
-        Project, ProjectId, PublicJwk, Random as _, SigningAlgorithm, SimulatedClock, SystemRandom,
-        Timestamp,
+        Actor, Audience, AuditEvent, AwsClaims, Environment, EnvironmentId, EnvironmentState,
+        Issuer, IssuerKey, JOIN_TOKEN_LIFE, JoinToken, JoinTokenId, KeyId, Organization,
+        OrganizationId, Project, ProjectId, PublicJwk, Random as _, SigningAlgorithm,
+        SimulatedClock, SystemRandom, Timestamp,
     },
     ports::{AuditRecord, EnrolOutcome, InsertOutcome, MintRequest, Store},
 };
@@ -75,6 +75,7 @@ impl World {
             id: OrganizationId::new(&*self.clock, &SystemRandom),
             name: format!("Organisation {}", self.unique()).parse().unwrap(),
             audiences: vec![Audience::sts(), "api://other".parse().unwrap()],
+            aws_claims: AwsClaims::default(),
             created_at: self.now(),
         }
     }
@@ -120,6 +121,7 @@ impl World {
             organization_id: organization,
             project_id: project,
             name: format!("Environment {}", self.unique()).parse().unwrap(),
+            role_arns: None,
             state: EnvironmentState::Pending,
             kid: None,
             created_at: self.now(),
