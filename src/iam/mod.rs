@@ -13,6 +13,7 @@
 //! - `explain` finds out why a request is refused and the smallest change that would let it in.
 //! - `lint` finds policies that admit more than they should, or nobody.
 //! - [`WebIdentityRequest`] is what STS knows of a request with a token.
+//! - [`generate`] writes the infrastructure around policies.
 
 mod comparison;
 mod context;
@@ -20,6 +21,7 @@ mod document;
 mod error;
 mod evaluate;
 mod explain;
+pub mod generate;
 mod json;
 mod lint;
 mod operator;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use axum::Router;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::watch;
 use url::Url;
 
@@ -24,11 +24,12 @@ use crate::{
     },
     config::{KeySettings, LimitSettings, Settings, TokenSettings},
     domain::{
-        Clock, DEFAULT_AUDIENCE, DatabaseUrl, EnvironmentState, ExposeSecret as _, Issuer,
-        IssuerError, Name, NameError, Random, RequestId, SecretString, SigningAlgorithm, Subject,
-        TokenLifetime,
+        Audience, AwsClaims, Clock, DEFAULT_AUDIENCE, DatabaseUrl, EnvironmentState,
+        ExposeSecret as _, Issuer, IssuerError, Name, NameError, Random, RequestId, SecretString,
+        SigningAlgorithm, Subject, TokenLifetime,
     },
     http,
+    iam::generate::{Hardening, Scope, TrustPolicy},
     ports::{Page, StoreError},
     service::{
         AdminRefusal, Administrator, CreateEnvironment, CreateOrganization, RequestContext,
@@ -360,32 +361,32 @@ fn first_page<Id>() -> Page<Id> {
     }
 }
 
-/// One role, which trusts the environments of the demonstration's project.
+/// One role, which trusts the environments of the demonstration's project, whatever claims for AWS
+/// their organisation turns on.
 fn roles(issuer: &Issuer, subject: &Subject) -> Result<Roles, RolesError> {
-    let project = subject
-        .project
-        .map(|id| format!("/prj:{id}"))
-        .unwrap_or_default();
-    let provider = issuer.provider();
-    let like: Value = json!({ format!("{provider}:sub"): format!("org:{}{project}/env:*", subject.organization) });
-    let equals: Value = json!({ format!("{provider}:aud"): DEFAULT_AUDIENCE });
+    let trust = TrustPolicy {
+        issuer: issuer.clone(),
+        audience: Audience::sts(),
+        scope: Scope {
+            organization: subject.organization,
+            project: subject.project,
+            environment: None,
+        },
+        claims: AwsClaims {
+            session_tags: true,
+            source_identity: true,
+            role_pin: false,
+        },
+        hardening: Hardening::default(),
+    };
+    let provider = format!("arn:aws:iam::{ACCOUNT}:oidc-provider/{}", issuer.provider());
     let file = json!({
         "account": ACCOUNT,
         "providers": [{ "url": issuer, "client_ids": [DEFAULT_AUDIENCE] }],
         "roles": [{
             "name": NAME,
             "max_session_duration": 3600,
-            "trust_policy": {
-                "Version": "2012-10-17",
-                "Statement": [{
-                    "Effect": "Allow",
-                    "Principal": {
-                        "Federated": format!("arn:aws:iam::{ACCOUNT}:oidc-provider/{provider}")
-                    },
-                    "Action": "sts:AssumeRoleWithWebIdentity",
-                    "Condition": { "StringEquals": equals, "StringLike": like }
-                }]
-            }
+            "trust_policy": trust.document(&json!(provider)),
         }]
     });
     Roles::parse(&file.to_string())

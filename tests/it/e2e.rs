@@ -9,7 +9,7 @@ mod dev;
 pub(crate) mod installation;
 mod moto;
 mod publication;
-mod ran;
+pub(crate) mod ran;
 mod refused_tokens;
 mod relying_parties;
 mod serve;

@@ -4,6 +4,7 @@ mod credential_process;
 mod exec;
 mod explain;
 mod lint;
+mod infrastructure;
 
 use clap::Subcommand;
 
@@ -22,6 +23,10 @@ enum Command {
     Exec(Box<exec::Args>),
     Explain(Box<explain::Args>),
     Lint(lint::Args),
+    TrustPolicy(Box<infrastructure::trust_policy::Args>),
+    #[command(name = "cloudformation")]
+    CloudFormation(Box<infrastructure::cloudformation::Args>),
+    Terraform(Box<infrastructure::terraform::Args>),
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Outcome {
@@ -30,5 +35,8 @@ pub(super) fn run(args: Args, context: &Context) -> Outcome {
         Command::Exec(args) => exec::run(*args, context),
         Command::Explain(args) => explain::run(*args, context),
         Command::Lint(args) => lint::run(&args, context),
+        Command::TrustPolicy(args) => infrastructure::trust_policy::run(*args, context),
+        Command::CloudFormation(args) => infrastructure::cloudformation::run(*args, context),
+        Command::Terraform(args) => infrastructure::terraform::run(*args, context),
     }
 }

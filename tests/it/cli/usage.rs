@@ -24,6 +24,9 @@ fn help_of_every_command() {
         "aws exec",
         "aws explain",
         "aws lint",
+        "aws trust-policy",
+        "aws cloudformation",
+        "aws terraform",
         "completions",
         "man",
     ] {

@@ -27,7 +27,28 @@ pub(crate) fn python() -> Option<PathBuf> {
     found
 }
 
+/// The interpreter that has `tests/python/infrastructure/requirements.txt` installed:
+/// `IDP_TEST_INFRASTRUCTURE_PYTHON`, or the one that `scripts/test` makes. As [`python`] otherwise.
+#[expect(clippy::print_stderr, reason = "a skipped test has to say so")]
+pub(crate) fn infrastructure_python() -> Option<PathBuf> {
+    let named = std::env::var_os("IDP_TEST_INFRASTRUCTURE_PYTHON").map(PathBuf::from);
+    let found = find_in(named, "venv-infrastructure");
+    if found.is_none() {
+        let ci = std::env::var("CI").unwrap_or_default();
+        assert!(
+            matches!(ci.as_str(), "" | "0" | "false"),
+            "CI is set, but there is no Python environment for infrastructure: run scripts/test"
+        );
+        eprintln!("skipped: no Python environment for infrastructure; scripts/test makes one");
+    }
+    found
+}
+
 fn find(named: Option<PathBuf>) -> Option<PathBuf> {
+    find_in(named, "venv")
+}
+
+fn find_in(named: Option<PathBuf>, made: &str) -> Option<PathBuf> {
     if let Some(named) = named {
         assert!(
             named.is_file(),
@@ -38,7 +59,8 @@ fn find(named: Option<PathBuf>) -> Option<PathBuf> {
     }
     let made = Path::new(env!("CARGO_TARGET_TMPDIR"))
         .parent()?
-        .join("venv/bin/python");
+        .join(made)
+        .join("bin/python");
     made.is_file().then_some(made)
 }
 
