@@ -20,6 +20,7 @@ pub mod role;
 mod runtime;
 pub mod serve;
 mod settings;
+pub mod sts;
 pub mod token;
 
 use std::{ffi::OsString, sync::Arc};
@@ -91,6 +92,7 @@ enum Command {
     // On the server.
     Dev(dev::Args),
     Serve(serve::Args),
+    Sts(sts::Args),
     Publish(publish::Args),
     Config(config::Args),
     Admin(admin::Args),
@@ -148,6 +150,7 @@ impl Command {
             Self::Aws(args) => aws::run(args, context),
             Self::Dev(args) => dev::run(&args, context),
             Self::Serve(args) => serve::run(&args, context),
+            Self::Sts(args) => sts::run(&args, context),
             Self::Publish(args) => publish::run(&args, context),
             Self::Config(args) => config::run(&args, context),
             Self::Admin(args) => admin::run(args, context),

@@ -17,7 +17,7 @@ use url::Url;
 
 pub use oidc::discovery;
 pub use ops::router as ops_router;
-pub use sts::router as sts_router;
+pub use sts::{CurrentSts, OnRefusal, router as sts_router, router_of as sts_router_of};
 
 use crate::service::{Rendered, Service};
 

@@ -1,6 +1,9 @@
 //! The local STS over HTTP: `POST` with a form, `GET` with a query, XML either way.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -11,11 +14,45 @@ use axum::{
 };
 
 use super::Peer;
-use crate::sts::{Answer, LocalSts, StsHttpRequest};
+use crate::sts::{Answer, LocalSts, Refusal, StsHttpRequest};
 
 /// A token has at most 20,000 characters, a session policy 2,048; percent-encoded this is room for
 /// both.
 const BODY_LIMIT: usize = 64 * 1024;
+
+/// How long a body may take to come.
+const BODY_TIME: Duration = Duration::from_secs(30);
+
+/// The STS that answers at present.
+pub struct CurrentSts(RwLock<Arc<LocalSts>>);
+
+impl CurrentSts {
+    /// With the first one.
+    #[must_use]
+    pub fn new(sts: LocalSts) -> Self {
+        Self(RwLock::new(Arc::new(sts)))
+    }
+
+    /// The one that answers now.
+    #[must_use]
+    pub fn get(&self) -> Arc<LocalSts> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Lets another one answer from now on.
+    pub fn replace(&self, sts: LocalSts) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(sts);
+    }
+}
+
+/// Hears of every refusal, with the request's id.
+pub type OnRefusal = Arc<dyn Fn(&Refusal, &str) + Send + Sync>;
+
+#[derive(Clone)]
+struct Front {
+    sts: Arc<CurrentSts>,
+    on_refusal: Option<OnRefusal>,
+}
 
 /// Answers on every path at and below where it is mounted; AWS's own STS does not look at the path
 /// either. Mounted below a prefix, it verifies signatures over the path that the client sent. Mount
@@ -24,18 +61,28 @@ const BODY_LIMIT: usize = 64 * 1024;
 ///
 /// Where the listener gives the peer's address ([`Peer`]), policies see it as `aws:SourceIp`.
 pub fn router(sts: Arc<LocalSts>) -> Router {
-    Router::new().fallback(answer).with_state(sts)
+    let sts = Arc::new(CurrentSts(RwLock::new(sts)));
+    router_of(sts, None)
+}
+
+/// The same for an STS that is replaced at times.
+pub fn router_of(sts: Arc<CurrentSts>, on_refusal: Option<OnRefusal>) -> Router {
+    Router::new()
+        .fallback(answer)
+        .with_state(Front { sts, on_refusal })
 }
 
 async fn answer(
-    State(sts): State<Arc<LocalSts>>,
+    State(front): State<Front>,
     OriginalUri(uri): OriginalUri,
     request: Request,
 ) -> Response {
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
     let (parts, body) = request.into_parts();
-    let Ok(body) = axum::body::to_bytes(body, BODY_LIMIT).await else {
-        return respond(sts.too_large());
+    let sts = front.sts.get();
+    let body = axum::body::to_bytes(body, BODY_LIMIT);
+    let Ok(Ok(body)) = tokio::time::timeout(BODY_TIME, body).await else {
+        return respond(sts.too_large(), &front);
     };
     let authority = uri.authority().map(Authority::as_str);
     let headers = visible(&parts.headers, authority);
@@ -49,7 +96,7 @@ async fn answer(
             source_ip: peer,
         })
         .await;
-    respond(answer)
+    respond(answer, &front)
 }
 
 /// The headers that are text. One that is not cannot have been signed. HTTP/2 has the host in the
@@ -65,8 +112,11 @@ fn visible<'a>(headers: &'a HeaderMap, authority: Option<&'a str>) -> Vec<(&'a s
     visible
 }
 
-fn respond(answer: Answer) -> Response {
+fn respond(answer: Answer, front: &Front) -> Response {
     if let Some(refusal) = &answer.refusal {
+        if let Some(hears) = &front.on_refusal {
+            hears(refusal, &answer.request_id);
+        }
         tracing::info!(
             request_id = answer.request_id,
             code = refusal.code,

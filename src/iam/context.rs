@@ -5,6 +5,8 @@
 pub enum Principal {
     /// Somebody whom an identity provider vouches for: the provider's ARN.
     Federated(String),
+    /// Somebody with AWS credentials: every ARN and id that a policy can name them by.
+    Aws(Vec<String>),
 }
 
 /// The condition keys of one request and their values.

@@ -203,18 +203,23 @@ impl Principals {
     /// both doubts end with a refusal.
     fn concern(&self, principal: &Principal, effect: Effect) -> bool {
         let denies = effect == Effect::Deny;
-        let Principal::Federated(provider) = principal;
+        let is_federated = matches!(principal, Principal::Federated(_));
+        let known_as = |name: &String| match principal {
+            Principal::Federated(provider) => name == provider,
+            Principal::Aws(names) => names.contains(name),
+        };
         let names = |(kind, name): &(PrincipalKind, String)| match kind {
-            PrincipalKind::Federated => name == "*" || name == provider,
-            PrincipalKind::Aws => name == "*" && denies,
+            PrincipalKind::Federated => is_federated && (name == "*" || known_as(name)),
+            PrincipalKind::Aws if is_federated => name == "*" && denies,
+            PrincipalKind::Aws => name == "*" || known_as(name),
             PrincipalKind::Service | PrincipalKind::CanonicalUser => false,
         };
         match self {
-            Self::Everyone => denies,
+            Self::Everyone => denies || !is_federated,
             Self::Only(listed) => listed.iter().any(names),
             Self::AllBut(listed) => !listed.iter().any(|(kind, name)| {
                 matches!(kind, PrincipalKind::Federated | PrincipalKind::Aws)
-                    && (name == "*" || name == provider)
+                    && (name == "*" || known_as(name))
             }),
         }
     }

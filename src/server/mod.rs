@@ -6,6 +6,7 @@ mod key_file;
 mod listener;
 mod publish;
 mod run;
+mod sts;
 
 pub use build::{Server, StartError};
 pub use dev::{Dev, DevDir, DevError, ROLE_ARN};
@@ -13,3 +14,4 @@ pub use key_file::KeyFileError;
 pub use listener::{Bound, ListenError, bind};
 pub use publish::{PublishError, publish};
 pub use run::{bootstrap_admin, serve, stop_signal};
+pub use sts::{RolesChange, StandaloneSts, StsError};

@@ -37,16 +37,30 @@ pub(super) struct Granted<'a> {
     pub(super) packed: usize,
 }
 
+/// What `AssumeRole` grants.
+pub(super) struct ChainGranted {
+    pub(super) session: Session,
+    pub(super) token: SecretString,
+    pub(super) secret: SecretString,
+    /// Percent of what session policies and tags may take.
+    pub(super) packed: usize,
+}
+
 /// What an operation answers.
 pub(super) enum Outcome<'a> {
     Granted(Box<Granted<'a>>),
+    Chained(Box<ChainGranted>),
     Caller(Session),
+    /// The account of an access key.
+    Account(String),
 }
 
 impl Answer {
     pub(super) fn new(outcome: Result<Outcome<'_>, Refusal>, request_id: String) -> Self {
         let (status, body, refusal) = match outcome {
             Ok(Outcome::Granted(granted)) => (200, granted.xml(&request_id), None),
+            Ok(Outcome::Chained(granted)) => (200, granted.xml(&request_id), None),
+            Ok(Outcome::Account(account)) => (200, key_info(&account, &request_id), None),
             Ok(Outcome::Caller(session)) => (200, caller(&session, &request_id), None),
             Err(refusal) => (refusal.status, error(&refusal, &request_id), Some(refusal)),
         };
@@ -74,19 +88,10 @@ impl Granted<'_> {
             session, identity, ..
         } = self;
         xml.text("Audience", &identity.audience)
-            .element("AssumedRoleUser", |xml| {
-                xml.text("AssumedRoleId", &session.user_id())
-                    .text("Arn", &session.arn());
-            })
+            .element("AssumedRoleUser", |xml| user(xml, session))
             .text("Provider", self.provider)
             .element("Credentials", |xml| {
-                xml.text("AccessKeyId", &session.access_key_id)
-                    .text("SecretAccessKey", self.secret.expose_secret())
-                    .text("SessionToken", self.token.expose_secret())
-                    .text(
-                        "Expiration",
-                        &Timestamp::from_secs(session.expires).to_string(),
-                    );
+                credentials(xml, session, &self.secret, &self.token);
             })
             .text("SubjectFromWebIdentityToken", &identity.subject)
             .text("PackedPolicySize", &self.packed.to_string());
@@ -94,6 +99,53 @@ impl Granted<'_> {
             xml.text("SourceIdentity", source_identity);
         }
     }
+}
+
+impl ChainGranted {
+    fn xml(&self, request_id: &str) -> String {
+        let session = &self.session;
+        let mut xml = Xml::new();
+        xml.root("AssumeRoleResponse", |xml| {
+            xml.element("AssumeRoleResult", |xml| {
+                xml.element("AssumedRoleUser", |xml| user(xml, session))
+                    .element("Credentials", |xml| {
+                        credentials(xml, session, &self.secret, &self.token);
+                    })
+                    .text("PackedPolicySize", &self.packed.to_string());
+                if let Some(source_identity) = &session.source_identity {
+                    xml.text("SourceIdentity", source_identity);
+                }
+            });
+            metadata(xml, request_id);
+        });
+        xml.finish()
+    }
+}
+
+fn user(xml: &mut Xml, session: &Session) {
+    xml.text("AssumedRoleId", &session.user_id())
+        .text("Arn", &session.arn());
+}
+
+fn credentials(xml: &mut Xml, session: &Session, secret: &SecretString, token: &SecretString) {
+    xml.text("AccessKeyId", &session.access_key_id)
+        .text("SecretAccessKey", secret.expose_secret())
+        .text("SessionToken", token.expose_secret())
+        .text(
+            "Expiration",
+            &Timestamp::from_secs(session.expires).to_string(),
+        );
+}
+
+fn key_info(account: &str, request_id: &str) -> String {
+    let mut xml = Xml::new();
+    xml.root("GetAccessKeyInfoResponse", |xml| {
+        xml.element("GetAccessKeyInfoResult", |xml| {
+            xml.text("Account", account);
+        });
+        metadata(xml, request_id);
+    });
+    xml.finish()
 }
 
 fn caller(session: &Session, request_id: &str) -> String {

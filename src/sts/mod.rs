@@ -10,15 +10,20 @@
 
 mod answer;
 mod certificate;
+mod chain;
 mod claims;
+mod constraint;
 mod jwks;
 mod keys;
+mod other;
+mod packed;
 mod params;
 mod refusal;
 mod role_pin;
 mod roles;
 mod service;
 mod session;
+mod session_policy;
 mod tags;
 mod token;
 mod trust;

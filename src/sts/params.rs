@@ -1,13 +1,18 @@
 //! Parameters of the query protocol, validated as the service model has them, in AWS's words.
 
-use std::ops::RangeInclusive;
-
 use url::form_urlencoded;
 
-use super::Refusal;
+use super::{
+    Refusal,
+    constraint::{ANYTHING, ARN, POLICY, SECRET, SESSION_NAME, Violations},
+    session_policy,
+};
 
 /// The API's version; there is one.
 const VERSION: &str = "2011-06-15";
+
+/// Room for fifty tags with keys, values and transitive keys, and for everything else.
+const MOST_PARAMETERS: usize = 192;
 
 /// A request's parameters.
 pub(super) struct Params(Vec<(String, String)>);
@@ -20,7 +25,7 @@ impl Params {
         for (name, value) in
             form_urlencoded::parse(query.as_bytes()).chain(form_urlencoded::parse(body))
         {
-            if pairs.len() >= 64 {
+            if pairs.len() >= MOST_PARAMETERS {
                 return Err(Refusal::malformed("The request has too many parameters"));
             }
             if pairs.iter().any(|(other, _)| *other == name) {
@@ -41,6 +46,23 @@ impl Params {
             .map(|(_, value)| value.as_str())
     }
 
+    /// The members of a list, `NAME.member.N` and what follows, in the order of N.
+    pub(super) fn members(&self, name: &str, suffix: &str) -> Vec<&str> {
+        let mut found: Vec<(u32, &str)> = self
+            .0
+            .iter()
+            .filter_map(|(parameter, value)| {
+                let index = parameter
+                    .strip_prefix(name)?
+                    .strip_prefix(".member.")?
+                    .strip_suffix(suffix)?;
+                Some((index.parse().ok()?, value.as_str()))
+            })
+            .collect();
+        found.sort_by_key(|(index, _)| *index);
+        found.into_iter().map(|(_, value)| value).collect()
+    }
+
     /// What is asked for.
     pub(super) fn operation(&self) -> Result<Operation, Refusal> {
         let action = self.get("Action").ok_or_else(|| {
@@ -52,34 +74,75 @@ impl Params {
             )
         })?;
         let version = self.get("Version").unwrap_or("NO_VERSION_SPECIFIED");
-        let unknown = || {
+        let operation = Operation::ALL
+            .into_iter()
+            .find(|operation| version == VERSION && operation.name() == action);
+        operation.ok_or_else(|| {
             let message = format!("Could not find operation {action} for version {version}");
             Refusal::new(
                 "InvalidAction",
                 400,
                 message.clone(),
                 format!(
-                    "{message}; this STS has AssumeRoleWithWebIdentity and GetCallerIdentity of \
-                     version {VERSION}"
+                    "{message}; this STS has {} of version {VERSION}",
+                    Operation::names()
                 ),
             )
-        };
-        if version != VERSION {
-            return Err(unknown());
-        }
-        match action {
-            "AssumeRoleWithWebIdentity" => Ok(Operation::AssumeRoleWithWebIdentity),
-            "GetCallerIdentity" => Ok(Operation::GetCallerIdentity),
-            _ => Err(unknown()),
-        }
+        })
     }
 }
 
-/// The operations of this STS.
+/// The operations of STS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Operation {
+    AssumeRole,
+    AssumeRoleWithSaml,
     AssumeRoleWithWebIdentity,
+    AssumeRoot,
+    DecodeAuthorizationMessage,
+    GetAccessKeyInfo,
     GetCallerIdentity,
+    GetDelegatedAccessToken,
+    GetFederationToken,
+    GetSessionToken,
+    GetWebIdentityToken,
+}
+
+impl Operation {
+    const ALL: [Self; 11] = [
+        Self::AssumeRoleWithWebIdentity,
+        Self::AssumeRole,
+        Self::GetCallerIdentity,
+        Self::AssumeRoleWithSaml,
+        Self::AssumeRoot,
+        Self::DecodeAuthorizationMessage,
+        Self::GetAccessKeyInfo,
+        Self::GetDelegatedAccessToken,
+        Self::GetFederationToken,
+        Self::GetSessionToken,
+        Self::GetWebIdentityToken,
+    ];
+
+    /// Its name on the wire.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::AssumeRole => "AssumeRole",
+            Self::AssumeRoleWithSaml => "AssumeRoleWithSAML",
+            Self::AssumeRoleWithWebIdentity => "AssumeRoleWithWebIdentity",
+            Self::AssumeRoot => "AssumeRoot",
+            Self::DecodeAuthorizationMessage => "DecodeAuthorizationMessage",
+            Self::GetAccessKeyInfo => "GetAccessKeyInfo",
+            Self::GetCallerIdentity => "GetCallerIdentity",
+            Self::GetDelegatedAccessToken => "GetDelegatedAccessToken",
+            Self::GetFederationToken => "GetFederationToken",
+            Self::GetSessionToken => "GetSessionToken",
+            Self::GetWebIdentityToken => "GetWebIdentityToken",
+        }
+    }
+
+    fn names() -> String {
+        Self::ALL.map(Self::name).join(", ")
+    }
 }
 
 /// The parameters of `AssumeRoleWithWebIdentity`, each by itself valid.
@@ -96,7 +159,7 @@ pub(super) struct AssumeRole<'a> {
 }
 
 /// The most plaintext that session policies may have together.
-const POLICY_MAX: usize = 2048;
+pub(super) const POLICY_MAX: usize = 2048;
 
 impl<'a> AssumeRole<'a> {
     /// Validates all parameters and reports every violation together.
@@ -117,21 +180,9 @@ impl<'a> AssumeRole<'a> {
         );
         let provider_id =
             found.optional("providerId", params.get("ProviderId"), 4..=2048, ANYTHING);
-        let policy = found.optional("policy", params.get("Policy"), 1..=POLICY_MAX, ANYTHING);
-        let duration = found.duration(params.get("DurationSeconds"))?;
-        let policy_arns: Vec<_> = params
-            .0
-            .iter()
-            .filter(|(name, _)| {
-                name.strip_prefix("PolicyArns.member.")
-                    .is_some_and(|rest| rest.strip_suffix(".arn").is_some())
-            })
-            .map(|(_, arn)| arn.as_str())
-            .collect();
-        for (index, arn) in policy_arns.iter().enumerate() {
-            let name = format!("policyArns.{}.member.arn", index + 1);
-            found.optional(&name, Some(arn), 20..=2048, ARN);
-        }
+        let policy = found.optional("policy", params.get("Policy"), 1..=POLICY_MAX, POLICY);
+        let duration = found.number(DURATION, params.get("DurationSeconds"), 900..=43_200)?;
+        let policy_arns = policy_arns(params, &mut found);
         found.none()?;
         check_policies(policy, &policy_arns)?;
         Ok(Self {
@@ -146,17 +197,22 @@ impl<'a> AssumeRole<'a> {
     }
 }
 
-fn check_policies(policy: Option<&str>, arns: &[&str]) -> Result<(), Refusal> {
-    if policy
-        .is_some_and(|text| !matches!(serde_json::from_str(text), Ok(serde_json::Value::Object(_))))
-    {
-        return Err(Refusal::new(
-            "MalformedPolicyDocument",
-            400,
-            "This policy contains invalid Json",
-            "the session policy is not a JSON object",
-        ));
+/// The parameter of a session's length, and its name in messages.
+pub(super) const DURATION: (&str, &str) = ("DurationSeconds", "durationSeconds");
+
+/// `PolicyArns.member.N.arn`, in the order of N.
+pub(super) fn policy_arns<'a>(params: &'a Params, found: &mut Violations) -> Vec<&'a str> {
+    let arns = params.members("PolicyArns", ".arn");
+    for (index, arn) in arns.iter().enumerate() {
+        let name = format!("policyArns.{}.member.arn", index + 1);
+        found.optional(&name, Some(arn), 20..=2048, ARN);
     }
+    arns
+}
+
+/// Checks session policies, inline and managed.
+pub(super) fn check_policies(policy: Option<&str>, arns: &[&str]) -> Result<(), Refusal> {
+    policy.map(session_policy::check).transpose()?;
     if arns.len() > 10 {
         return Err(Refusal::validation(
             "The number of session policy ARNs must not exceed 10",
@@ -175,139 +231,6 @@ fn check_policies(policy: Option<&str>, arns: &[&str]) -> Result<(), Refusal> {
         ));
     }
     Ok(())
-}
-
-/// A regular expression as AWS prints it, and the same as a test of one character.
-type Pattern = (&'static str, fn(char) -> bool);
-
-/// What a parameter's value may be, apart from its length. One without an echo is a secret.
-#[derive(Clone, Copy)]
-struct Constraint {
-    pattern: Option<Pattern>,
-    echo: bool,
-}
-
-const ANYTHING: Constraint = Constraint {
-    pattern: None,
-    echo: true,
-};
-const SECRET: Constraint = Constraint {
-    pattern: None,
-    echo: false,
-};
-const SESSION_NAME: Constraint = Constraint {
-    pattern: Some(("[\\w+=,.@-]*", is_session_name_char)),
-    echo: true,
-};
-const ARN: Constraint = Constraint {
-    pattern: Some((
-        "[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u0085\\u00A0-\\uD7FF\\uE000-\\uFFFD\\u10000-\\u10FFFF]+",
-        is_arn_char,
-    )),
-    echo: true,
-};
-
-const fn is_session_name_char(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '_' | '+' | '=' | ',' | '.' | '@' | '-')
-}
-
-const fn is_arn_char(c: char) -> bool {
-    matches!(c, '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{A0}'..='\u{D7FF}'
-        | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..)
-}
-
-/// What is wrong with the parameters, in AWS's words.
-#[derive(Default)]
-struct Violations(Vec<String>);
-
-impl Violations {
-    fn required<'a>(
-        &mut self,
-        name: &str,
-        value: Option<&'a str>,
-        length: RangeInclusive<usize>,
-        constraint: Constraint,
-    ) -> Option<&'a str> {
-        if value.is_none() {
-            self.0.push(format!(
-                "Value null at '{name}' failed to satisfy constraint: Member must not be null"
-            ));
-        }
-        self.optional(name, value, length, constraint)
-    }
-
-    fn optional<'a>(
-        &mut self,
-        name: &str,
-        value: Option<&'a str>,
-        length: RangeInclusive<usize>,
-        constraint: Constraint,
-    ) -> Option<&'a str> {
-        let value = value?;
-        let count = value.chars().count();
-        let mut wrong = |what: String| {
-            let shown = if constraint.echo {
-                format!("Value '{value}'")
-            } else {
-                "Value".to_owned()
-            };
-            self.0.push(format!(
-                "{shown} at '{name}' failed to satisfy constraint: Member must {what}"
-            ));
-        };
-        if let Some((pattern, fits)) = constraint.pattern
-            && !value.chars().all(fits)
-        {
-            wrong(format!("satisfy regular expression pattern: {pattern}"));
-        }
-        if count < *length.start() {
-            wrong(format!(
-                "have length greater than or equal to {}",
-                length.start()
-            ));
-        }
-        if count > *length.end() {
-            wrong(format!(
-                "have length less than or equal to {}",
-                length.end()
-            ));
-        }
-        Some(value)
-    }
-
-    fn duration(&mut self, value: Option<&str>) -> Result<Option<u32>, Refusal> {
-        let Some(value) = value else {
-            return Ok(None);
-        };
-        let Ok(seconds) = value.parse::<i32>() else {
-            let message = "DurationSeconds is not a whole number";
-            return Err(Refusal::new("MalformedInput", 400, message, message));
-        };
-        let mut wrong = |what: &str| {
-            self.0.push(format!(
-                "Value '{seconds}' at 'durationSeconds' failed to satisfy constraint: Member must \
-                 have value {what}"
-            ));
-        };
-        if seconds < 900 {
-            wrong("greater than or equal to 900");
-        }
-        if seconds > 43_200 {
-            wrong("less than or equal to 43200");
-        }
-        Ok(u32::try_from(seconds).ok())
-    }
-
-    fn none(self) -> Result<(), Refusal> {
-        match self.0.len() {
-            0 => Ok(()),
-            count => Err(Refusal::validation(format!(
-                "{count} validation error{} detected: {}",
-                if count == 1 { "" } else { "s" },
-                self.0.join("; ")
-            ))),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 use super::*;
 
 const TOKEN: &str = "secret.secret.secret";
+const POLICY_OF_SESSION: &str =
+    r#"{"Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"*"}}"#;
 
 fn params(changes: &[(&str, Option<&str>)]) -> Params {
     let mut pairs = vec![
@@ -83,7 +85,7 @@ fn limits_are_inclusive() {
         [("WebIdentityToken", "a".repeat(20_000))],
         [("DurationSeconds", "900".to_owned())],
         [("DurationSeconds", "43200".to_owned())],
-        [("Policy", "{}".to_owned())],
+        [("Policy", POLICY_OF_SESSION.to_owned())],
     ] {
         let changes = changes
             .each_ref()
@@ -113,6 +115,9 @@ fn session_policies_have_limits() {
     for (changes, code) in [
         (vec![("Policy", "{")], "MalformedPolicyDocument"),
         (vec![("Policy", "[]")], "MalformedPolicyDocument"),
+        (vec![("Policy", "{}")], "MalformedPolicyDocument"),
+        (vec![("Policy", "\u{20AC}")], "ValidationError"),
+        (vec![("Policy", "")], "ValidationError"),
         (vec![("DurationSeconds", "an hour")], "MalformedInput"),
         (vec![("DurationSeconds", "99999999999")], "MalformedInput"),
     ] {
@@ -154,9 +159,9 @@ fn operations_are_found_by_action_and_version() {
             "The request is missing an Action parameter",
         ),
         (
-            "Action=AssumeRole&Version=2011-06-15",
+            "Action=AssumeNothing&Version=2011-06-15",
             "InvalidAction",
-            "Could not find operation AssumeRole for version 2011-06-15",
+            "Could not find operation AssumeNothing for version 2011-06-15",
         ),
         (
             "Action=GetCallerIdentity",
@@ -177,7 +182,7 @@ fn a_parameter_counts_once() {
         };
         assert_eq!(refusal.code, "MalformedQueryString");
     }
-    let many: Vec<_> = (0..65).map(|n| n.to_string()).collect();
+    let many: Vec<_> = (0..193).map(|n| n.to_string()).collect();
     assert!(Params::parse(&many.join("&"), b"").is_err());
-    assert!(Params::parse(&many[..64].join("&"), b"").is_ok());
+    assert!(Params::parse(&many[..192].join("&"), b"").is_ok());
 }

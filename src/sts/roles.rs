@@ -5,6 +5,7 @@ use std::{collections::HashMap, fmt};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::session::role_id;
 use crate::{
     domain::{Issuer, RoleArn},
     iam::Policy,
@@ -79,7 +80,7 @@ impl Role {
 /// Everything that is wrong with a roles file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RolesError {
-    /// One sentence each, with the JSON path.
+    /// One sentence each, with the line and the JSON path.
     pub problems: Vec<String>,
 }
 
@@ -91,14 +92,15 @@ impl fmt::Display for RolesError {
 
 impl std::error::Error for RolesError {}
 
+/// Providers and roles unread, so that each one's errors have a line.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct File<'a> {
     account: String,
-    #[serde(default)]
-    providers: Vec<FileProvider>,
-    #[serde(default)]
-    roles: Vec<FileRole>,
+    #[serde(default, borrow)]
+    providers: Vec<&'a RawValue>,
+    #[serde(default, borrow)]
+    roles: Vec<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -110,10 +112,11 @@ struct FileProvider {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct FileRole {
+struct FileRole<'a> {
     name: String,
     /// Unread, so that repeated members in it are found.
-    trust_policy: Box<RawValue>,
+    #[serde(borrow)]
+    trust_policy: &'a RawValue,
     #[serde(default = "default_session")]
     max_session_duration: u32,
 }
@@ -122,11 +125,51 @@ const fn default_session() -> u32 {
     3600
 }
 
+/// Where in the file an entry begins.
+struct Place<'a> {
+    /// The line, from 1.
+    line: usize,
+    text: &'a str,
+}
+
+impl<'a> Place<'a> {
+    /// `entry` is a part of `text`.
+    fn new(text: &'a str, entry: &'a RawValue) -> Self {
+        let start = entry.get().as_ptr().addr() - text.as_ptr().addr();
+        Self {
+            line: 1 + text
+                .get(..start)
+                .map_or(0, |before| before.matches('\n').count()),
+            text: entry.get(),
+        }
+    }
+
+    fn read<T: Deserialize<'a>>(&self, entry: &'a RawValue) -> Result<T, (usize, String)> {
+        serde_json::from_str(entry.get()).map_err(|error| {
+            // serde_json ends its message with the place, counted from the entry's beginning.
+            let text = error.to_string();
+            let problem = text
+                .rsplit_once(" at line ")
+                .map_or(text.as_str(), |(problem, _)| problem);
+            let line = self.line + error.line().saturating_sub(1);
+            (line, format!(": {problem}"))
+        })
+    }
+
+    /// The line of the member that an error begins with, else that of the entry.
+    fn at(&self, error: &str) -> (usize, String) {
+        let member = error.split([':', '[', '.', ' ']).next().unwrap_or_default();
+        let place = self.text.find(&format!("\"{member}\"")).unwrap_or(0);
+        let lines = self.text[..place].matches('\n').count();
+        (self.line + lines, format!(".{error}"))
+    }
+}
+
 impl Roles {
     /// Reads a roles file: `{"account", "providers": [{"url", "client_ids"}], "roles": [{"name",
     /// "trust_policy", "max_session_duration"}]}`. All errors are reported together.
     pub fn parse(text: &str) -> Result<Self, RolesError> {
-        let file: File = serde_json::from_str(text).map_err(|error| RolesError {
+        let file: File<'_> = serde_json::from_str(text).map_err(|error| RolesError {
             problems: vec![error.to_string()],
         })?;
         let mut problems = Vec::new();
@@ -142,14 +185,22 @@ impl Roles {
             by_issuer: HashMap::new(),
             by_arn: HashMap::new(),
         };
-        for (index, provider) in file.providers.into_iter().enumerate() {
-            roles.add_provider(provider).unwrap_or_else(|error| {
-                problems.push(format!("providers[{index}].{error}"));
+        for (index, entry) in file.providers.into_iter().enumerate() {
+            let place = Place::new(text, entry);
+            let added = place
+                .read(entry)
+                .and_then(|provider| roles.add_provider(provider).map_err(|e| place.at(&e)));
+            added.unwrap_or_else(|(line, error)| {
+                problems.push(format!("line {line}: providers[{index}]{error}"));
             });
         }
-        for (index, role) in file.roles.iter().enumerate() {
-            roles.add_role(role).unwrap_or_else(|error| {
-                problems.push(format!("roles[{index}].{error}"));
+        for (index, entry) in file.roles.into_iter().enumerate() {
+            let place = Place::new(text, entry);
+            let added = place
+                .read(entry)
+                .and_then(|role| roles.add_role(&role).map_err(|e| place.at(&e)));
+            added.unwrap_or_else(|(line, error)| {
+                problems.push(format!("line {line}: roles[{index}]{error}"));
             });
         }
         if problems.is_empty() {
@@ -202,7 +253,7 @@ impl Roles {
         Ok(())
     }
 
-    fn add_role(&mut self, role: &FileRole) -> Result<(), String> {
+    fn add_role(&mut self, role: &FileRole<'_>) -> Result<(), String> {
         // A wrong account is reported once, not by every role.
         let arn: RoleArn = format!("arn:aws:iam::{}:role/{}", self.account, role.name)
             .parse()
@@ -257,6 +308,11 @@ impl Roles {
     #[must_use]
     pub fn role(&self, arn: &str) -> Option<&Role> {
         self.by_arn.get(arn)
+    }
+
+    /// The role of that id, `AROA…`.
+    pub(super) fn by_id(&self, id: &str) -> Option<&Role> {
+        self.by_arn.values().find(|role| role_id(&role.arn) == id)
     }
 
     /// The ARNs of all roles, sorted.
@@ -328,7 +384,11 @@ mod tests {
         ];
         assert_eq!(problems.len(), wanted.len(), "{problems:#?}");
         for (problem, wanted) in problems.iter().zip(wanted) {
-            assert!(problem.starts_with(wanted), "{problem}");
+            assert!(problem.contains(wanted), "{problem}");
+        }
+        for (index, line) in [(1, 2), (4, 6), (5, 8), (8, 12)] {
+            let wanted = format!("line {line}: ");
+            assert!(problems[index].starts_with(&wanted), "{}", problems[index]);
         }
     }
 
@@ -340,6 +400,10 @@ mod tests {
                 "unknown field `acount`, expected one of `account`, `providers`, `roles` at line 2",
             ),
             ("{}", "missing field `account`"),
+            (
+                "{\"account\":\"000000000000\",\n\"roles\":[\n{\"name\":\"a\"}]}",
+                "line 3: roles[0]: missing field `trust_policy`",
+            ),
             ("{", "line 1 column 1"),
         ] {
             let error = Roles::parse(text).unwrap_err().to_string();

@@ -4,9 +4,11 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use super::{
     Answer, Refusal,
-    answer::{Granted, Outcome},
+    answer::{ChainGranted, Granted, Outcome},
+    chain::{self, ChainRequest},
     claims::WebIdentity,
     keys::ProviderKeys,
+    other, packed,
     params::{AssumeRole, Operation, Params},
     roles::{Provider, Roles},
     session::{Session, SessionSeal},
@@ -56,7 +58,7 @@ impl StsHttpRequest<'_> {
 pub struct LocalSts {
     roles: Roles,
     /// By issuer; one for each provider of `roles`.
-    keys: HashMap<String, ProviderKeys>,
+    keys: HashMap<String, Arc<ProviderKeys>>,
     seal: SessionSeal,
     fetch: Arc<dyn KeyFetch>,
     clock: Arc<dyn Clock>,
@@ -81,24 +83,27 @@ impl LocalSts {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Self {
-        let keys = roles
-            .providers()
-            .map(Provider::issuer)
-            .map(|issuer| {
-                (
-                    issuer.as_str().to_owned(),
-                    ProviderKeys::new(issuer.clone()),
-                )
-            })
-            .collect();
         let seal = SessionSeal::new(&*random);
         Self {
+            keys: provider_keys(&roles, &HashMap::new()),
             roles,
-            keys,
             seal,
             fetch,
             clock,
             random,
+        }
+    }
+
+    /// The same STS with other roles: sessions and fetched keys stay.
+    #[must_use]
+    pub fn with_roles(&self, roles: Roles) -> Self {
+        Self {
+            keys: provider_keys(&roles, &self.keys),
+            roles,
+            seal: self.seal.clone(),
+            fetch: Arc::clone(&self.fetch),
+            clock: Arc::clone(&self.clock),
+            random: Arc::clone(&self.random),
         }
     }
 
@@ -108,8 +113,9 @@ impl LocalSts {
         &self.roles
     }
 
-    /// Answers a request of the AWS query protocol: `AssumeRoleWithWebIdentity`, unsigned, and
-    /// `GetCallerIdentity`, signed with the credentials of a session of this STS.
+    /// Answers a request of the AWS query protocol: `AssumeRoleWithWebIdentity`, unsigned; `AssumeRole`,
+    /// `GetCallerIdentity` and `GetAccessKeyInfo`, signed with the credentials of a session of this
+    /// STS. The other operations are refused as AWS refuses them to such a session.
     pub async fn handle(&self, request: &StsHttpRequest<'_>) -> Answer {
         let request_id = RequestId::new(&*self.clock, &*self.random).to_string();
         Answer::new(self.answer(request).await, request_id)
@@ -139,7 +145,11 @@ impl LocalSts {
                 let asked = AssumeRole::read(&params)?;
                 self.assume_role(&asked, request.source_ip).await
             }
-            Operation::GetCallerIdentity => self.caller(request),
+            Operation::AssumeRoleWithSaml => Err(other::assume_role_with_saml(&params)),
+            signed => {
+                let caller = self.caller(request)?;
+                self.answer_caller(signed, &params, caller, request.source_ip)
+            }
         }
     }
 
@@ -181,7 +191,12 @@ impl LocalSts {
             ));
         }
         let expires = now.secs() + i64::from(duration);
-        let session = Session::new(role.arn(), asked.session_name, expires, &*self.random);
+        let mut session = Session::new(role.arn(), asked.session_name, expires, &*self.random);
+        session
+            .source_identity
+            .clone_from(&identity.source_identity);
+        session.tags.clone_from(&identity.tags.tags);
+        session.transitive.clone_from(&identity.tags.transitive);
         let (token, secret) = self.seal.issue(&session);
         Ok(Outcome::Granted(Box::new(Granted {
             packed: packed_size(asked, &identity)?,
@@ -216,7 +231,50 @@ impl LocalSts {
         Ok((provider, identity))
     }
 
-    fn caller(&self, request: &StsHttpRequest<'_>) -> Result<Outcome<'_>, Refusal> {
+    /// Answers what only a session may ask.
+    fn answer_caller(
+        &self,
+        operation: Operation,
+        params: &Params,
+        caller: Session,
+        source_ip: Option<IpAddr>,
+    ) -> Result<Outcome<'_>, Refusal> {
+        match operation {
+            Operation::GetCallerIdentity => Ok(Outcome::Caller(caller)),
+            Operation::AssumeRole => self.chain(params, &caller, source_ip),
+            Operation::GetAccessKeyInfo => {
+                other::access_key_info(params)?;
+                Ok(Outcome::Account(caller.account))
+            }
+            refused => Err(other::refuse(refused, params, &caller)),
+        }
+    }
+
+    /// `AssumeRole` by a session of this STS.
+    fn chain(
+        &self,
+        params: &Params,
+        caller: &Session,
+        source_ip: Option<IpAddr>,
+    ) -> Result<Outcome<'_>, Refusal> {
+        let asked = ChainRequest::read(params)?;
+        let facts = Facts {
+            session_name: asked.session_name,
+            source_ip,
+            now: self.clock.now(),
+        };
+        let chained = chain::assume(&self.roles, &asked, caller, &facts, &*self.random)?;
+        let (token, secret) = self.seal.issue(&chained.session);
+        Ok(Outcome::Chained(Box::new(ChainGranted {
+            session: chained.session,
+            token,
+            secret,
+            packed: chained.packed,
+        })))
+    }
+
+    /// The session whose credentials signed the request.
+    fn caller(&self, request: &StsHttpRequest<'_>) -> Result<Session, Refusal> {
         let now = self.clock.now();
         let signed = SignedRequest {
             method: request.method,
@@ -228,8 +286,25 @@ impl LocalSts {
         let verified = sigv4::verify(&signed, "sts", now, |access_key_id, token| {
             self.seal.open(access_key_id, token, now)
         })?;
-        Ok(Outcome::Caller(verified.identity))
+        Ok(verified.identity)
     }
+}
+
+/// A place for the keys of every provider; those that `known` has are kept.
+fn provider_keys(
+    roles: &Roles,
+    known: &HashMap<String, Arc<ProviderKeys>>,
+) -> HashMap<String, Arc<ProviderKeys>> {
+    roles
+        .providers()
+        .map(Provider::issuer)
+        .map(|issuer| {
+            let keys = known
+                .get(issuer.as_str())
+                .map_or_else(|| Arc::new(ProviderKeys::new(issuer.clone())), Arc::clone);
+            (issuer.as_str().to_owned(), keys)
+        })
+        .collect()
 }
 
 /// `ProviderId` names an OAuth 2.0 provider of old; an OIDC token must come without.
@@ -254,30 +329,12 @@ fn oauth_provider(provider_id: &str) -> Refusal {
     }
 }
 
-/// How much of a session's room policies, tags and source identity take, in percent. AWS packs
-/// them in a binary form of its own; this counts their characters against the 2,048 that the
-/// policies' plaintext may have.
+/// The packed size of what a request and its token bring along.
 fn packed_size(asked: &AssumeRole<'_>, identity: &WebIdentity) -> Result<usize, Refusal> {
-    const ROOM: usize = 2048;
-    let policies = asked.policy.map_or(0, str::len)
-        + asked.policy_arns.iter().map(|arn| arn.len()).sum::<usize>();
-    let tags: usize = identity
-        .tags
-        .tags
-        .iter()
-        .map(|(key, value)| key.len() + value.len())
-        .sum();
-    let source_identity = identity.source_identity.as_deref().map_or(0, str::len);
-    let percent = ((policies + tags + source_identity) * 100).div_ceil(ROOM);
-    if percent > 100 {
-        return Err(Refusal::new(
-            "PackedPolicyTooLarge",
-            400,
-            format!(
-                "Packed policy consumes {percent}% of allotted space, please use smaller policy."
-            ),
-            "session policies, tags and source identity are too long together",
-        ));
-    }
-    Ok(percent)
+    packed::size(
+        asked.policy,
+        &asked.policy_arns,
+        &identity.tags.tags,
+        identity.source_identity.as_deref(),
+    )
 }

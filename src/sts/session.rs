@@ -46,6 +46,15 @@ pub(super) struct Session {
     /// When it ends, epoch seconds.
     #[serde(rename = "x")]
     pub(super) expires: i64,
+    /// Its tags.
+    #[serde(rename = "t", default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) tags: Vec<(String, String)>,
+    /// The keys of tags that go along a chain of roles.
+    #[serde(rename = "v", default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) transitive: Vec<String>,
+    /// Its source identity.
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    pub(super) source_identity: Option<String>,
 }
 
 impl Session {
@@ -60,6 +69,9 @@ impl Session {
             role_id: role_id(role),
             name: name.to_owned(),
             expires,
+            tags: Vec::new(),
+            transitive: Vec::new(),
+            source_identity: None,
         }
     }
 
@@ -86,12 +98,13 @@ fn base32(bytes: &[u8]) -> String {
 }
 
 /// A role keeps its id, 21 characters, over restarts: it is made from the ARN.
-fn role_id(role: &RoleArn) -> String {
+pub(super) fn role_id(role: &RoleArn) -> String {
     let hash = digest::digest(&digest::SHA256, role.to_string().as_bytes());
     format!("AROA{}", base32(&hash.as_ref()[..17]))
 }
 
 /// Seals sessions into tokens and opens them again.
+#[derive(Clone)]
 pub(super) struct SessionSeal {
     tokens: hmac::Key,
     secrets: hmac::Key,

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::Refusal;
+use crate::domain::is_tag_char;
 
 const CLAIM: &str = "https://aws.amazon.com/tags";
 const FLAT_TAG: &str = "https://aws.amazon.com/tags/principal_tags/";
@@ -88,11 +89,6 @@ fn check_limits(found: &SessionTags) -> Result<(), Refusal> {
             format!("the transitive tag key {key:?} is not among the session tags"),
         )),
     }
-}
-
-/// `[\p{L}\p{Z}\p{N}_.:/=+\-@]`.
-fn is_tag_char(c: char) -> bool {
-    c.is_alphanumeric() || (c.is_whitespace() && !c.is_control()) || "_.:/=+-@".contains(c)
 }
 
 fn only_string(value: &Value) -> Option<String> {

@@ -36,12 +36,8 @@ pub(super) fn authorise(
             context: &context,
         });
         if !evaluation.decision.is_allowed() {
-            return Err(Refusal::not_authorised(why(
-                role,
-                provider,
-                action,
-                &evaluation,
-            )));
+            let why = clauses(role, provider.arn(), action, &evaluation);
+            return Err(Refusal::not_authorised(why));
         }
     }
     Ok(())
@@ -72,7 +68,12 @@ fn request(
 }
 
 /// One clause a statement that could have let the request in, or the one that shut it out.
-fn why(role: &Role, provider: &Provider, action: &str, evaluation: &Evaluation<'_>) -> String {
+pub(super) fn clauses(
+    role: &Role,
+    principal: &str,
+    action: &str,
+    evaluation: &Evaluation<'_>,
+) -> String {
     let name = role.arn().name();
     if let Decision::Denied(index) = evaluation.decision {
         return format!("statement {index} of role {name}'s trust policy denies {action}");
@@ -84,7 +85,7 @@ fn why(role: &Role, provider: &Provider, action: &str, evaluation: &Evaluation<'
         }
         let mut reasons = Vec::new();
         if !outcome.principal {
-            reasons.push(format!("its principal is not {}", provider.arn()));
+            reasons.push(format!("its principal is not {principal}"));
         }
         if !outcome.action {
             reasons.push("it is not about this action".to_owned());

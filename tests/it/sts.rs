@@ -2,6 +2,7 @@
 
 mod attacks;
 mod cases;
+mod chains;
 mod keys;
 mod sessions;
 mod world;

@@ -27,6 +27,7 @@ fn help_of_every_command() {
         "aws trust-policy",
         "aws cloudformation",
         "aws terraform",
+        "sts serve",
         "completions",
         "man",
     ] {

@@ -16,18 +16,38 @@ const CALLER: &str = "Action=GetCallerIdentity&Version=2011-06-15";
 
 /// A `GetCallerIdentity` at `path`, signed with the credentials of `session` at the world's time.
 fn caller(world: &World, session: &Reply, path: &str) -> Request<Body> {
+    signed(world, credentials(session), path)
+}
+
+fn credentials(session: &Reply) -> Credentials {
     let text = |name: &str| session.get(name).unwrap().to_owned();
-    let credentials = Credentials::new(
+    Credentials::new(
         text("AccessKeyId"),
         text("SecretAccessKey"),
         Some(text("SessionToken")),
         None,
         "test",
-    );
-    signed(world, credentials, path)
+    )
+}
+
+/// Any operation, signed with the credentials of `session` at the world's time.
+pub(super) fn signed_form(
+    world: &World,
+    session: &Reply,
+    params: &[(&str, &str)],
+) -> Request<Body> {
+    let body = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("Version", "2011-06-15")
+        .extend_pairs(params)
+        .finish();
+    signed_body(world, credentials(session), "/", body)
 }
 
 fn signed(world: &World, credentials: Credentials, path: &str) -> Request<Body> {
+    signed_body(world, credentials, path, CALLER.to_owned())
+}
+
+fn signed_body(world: &World, credentials: Credentials, path: &str, body: String) -> Request<Body> {
     let identity = credentials.into();
     let params = v4::SigningParams::builder()
         .identity(&identity)
@@ -47,7 +67,7 @@ fn signed(world: &World, credentials: Credentials, path: &str) -> Request<Body> 
         "POST",
         &uri,
         headers.into_iter(),
-        SignableBody::Bytes(CALLER.as_bytes()),
+        SignableBody::Bytes(body.as_bytes()),
     )
     .unwrap();
     let (instructions, _) = sign(signable, &params).unwrap().into_parts();
@@ -55,7 +75,7 @@ fn signed(world: &World, credentials: Credentials, path: &str) -> Request<Body> 
     for (name, value) in headers.into_iter().chain(instructions.headers()) {
         request = request.header(name, value);
     }
-    request.body(Body::from(CALLER)).unwrap()
+    request.body(Body::from(body)).unwrap()
 }
 
 #[tokio::test]

@@ -200,12 +200,25 @@ impl World {
         self.sts = http::sts_router(self.local_sts(policy));
     }
 
+    /// The same with another role, `second`.
+    pub(crate) fn trust_two(&mut self, policy: &Value, second: &Value) {
+        let roles = json!([
+            { "name": "oidc-role", "trust_policy": policy },
+            { "name": "second", "trust_policy": second, "max_session_duration": 7200 },
+        ]);
+        self.sts = http::sts_router(self.sts_with(&roles));
+    }
+
     pub(crate) fn local_sts(&self, policy: &Value) -> Arc<LocalSts> {
+        self.sts_with(&json!([{ "name": "oidc-role", "trust_policy": policy,
+            "max_session_duration": 7200 }]))
+    }
+
+    fn sts_with(&self, roles: &Value) -> Arc<LocalSts> {
         let file = json!({ "account": ACCOUNT,
             "providers": [{ "url": format!("http://{}", self.host),
                 "client_ids": ["client-a", "client-b"] }],
-            "roles": [{ "name": "oidc-role", "trust_policy": policy,
-                "max_session_duration": 7200 }] });
+            "roles": roles });
         Arc::new(LocalSts::new(
             Roles::parse(&file.to_string()).unwrap(),
             self.fetch.clone(),
