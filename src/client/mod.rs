@@ -6,6 +6,7 @@ pub mod advice;
 pub mod assume;
 pub mod atomic_file;
 pub mod aws_files;
+pub mod cloudtrail;
 pub mod credential_cache;
 pub mod credentials;
 pub mod decode;

@@ -2,6 +2,7 @@
 //! are the AWS CLI, boto3, moto, `PyJWT` and authlib.
 
 pub(crate) mod attackers;
+mod aws_claims;
 mod aws_sdk;
 pub(crate) mod client;
 mod demonstration;

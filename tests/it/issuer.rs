@@ -26,6 +26,7 @@ mod forms;
 mod fuzz;
 mod heavy;
 mod keys;
+mod mints;
 mod replay;
 mod secrets;
 mod start;

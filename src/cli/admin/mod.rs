@@ -1,6 +1,8 @@
 //! `idp admin`: administration over the API, and the first administrator token.
 
+mod audit;
 mod environment;
+mod join_cloudtrail;
 mod join_token;
 mod key;
 mod organization;
@@ -52,6 +54,9 @@ enum Command {
     /// Join tokens: one-time invitations for an environment
     #[command(subcommand)]
     JoinToken(join_token::Command),
+    /// The audit log
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// The issuer's keys
     #[command(subcommand)]
     Key(key::Command),
@@ -64,6 +69,7 @@ pub(super) fn run(args: Args, context: &Context) -> Outcome {
         Command::Project(command) => api(context, async |api| command.run(&api).await),
         Command::Environment(command) => api(context, async |api| command.run(&api).await),
         Command::JoinToken(command) => api(context, async |api| command.run(&api).await),
+        Command::Audit(command) => api(context, async |api| command.run(&api).await),
         Command::Key(command) => api(context, async |api| command.run(&api).await),
     }
 }

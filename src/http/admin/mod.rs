@@ -3,6 +3,7 @@
 mod authentication;
 mod environments;
 mod keys;
+mod mints;
 mod organizations;
 mod page;
 mod principals;
@@ -49,5 +50,6 @@ pub(super) fn router() -> Router<Arc<App>> {
             post(environments::create_join_token),
         )
         .route("/principals/admitted", post(principals::admitted))
+        .route("/organizations/{organization}/mints", get(mints::list))
         .route("/keys", get(keys::list))
 }

@@ -28,6 +28,7 @@ fn help_of_every_command() {
         "aws cloudformation",
         "aws terraform",
         "sts serve",
+        "admin audit join-cloudtrail",
         "completions",
         "man",
     ] {

@@ -18,6 +18,7 @@ fn routes(organization: &str, project: &str, environment: &str) -> Vec<Request> 
             &format!("/api/v1/organizations/{organization}"),
             &json!({ "audiences": ["sts.amazonaws.com"] }),
         ),
+        Request::get(&format!("/api/v1/organizations/{organization}/mints")),
         Request::get(&format!("/api/v1/organizations/{organization}/projects")),
         post(
             format!("/api/v1/organizations/{organization}/projects"),
