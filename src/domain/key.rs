@@ -100,8 +100,12 @@ pub struct IssuerKey {
     pub public: PublicJwk,
     /// A self-signed certificate over the public half, DER in standard base64 (RFC 7517 §4.7).
     pub certificate: String,
-    /// The private half (PKCS #8) as a compact JWE; `None` once destroyed.
+    /// The private half (PKCS #8) as a compact JWE; `None` once destroyed, and where the private half
+    /// is in an external keystore.
     pub sealed: Option<String>,
+    /// What an external keystore knows the private half by; `None` once it is destroyed there, and
+    /// where the private half is sealed.
+    pub reference: Option<String>,
     /// When it was first published.
     pub created_at: Timestamp,
     /// When it began to sign.

@@ -2,6 +2,7 @@
 //! keys at rest.
 
 mod certificate;
+mod der;
 mod digest;
 mod encoding;
 mod jwk;
@@ -11,7 +12,7 @@ mod seal;
 mod token;
 mod verifying_key;
 
-pub use certificate::self_signed;
+pub use certificate::UnsignedCertificate;
 pub use digest::sha256;
 pub use encoding::{decode as base64url_decode, encode as base64url_encode};
 pub use jwk::{JwkError, PublishedKeys, thumbprint};

@@ -6,7 +6,7 @@ mod store;
 mod sts;
 
 pub use keys::{FetchError, FetchedKeys, KeyFetch};
-pub use signer::{SignError, Signer};
+pub use signer::{ExternalKey, ExternalKeys, SignError, Signer};
 pub use store::{
     AdminStore, AdminToken, AuditRecord, AuditStore, Change, EnrolOutcome, EnrolmentStore,
     EnvironmentStore, InsertOutcome, IssuerKeyStore, ListedPrincipal, MintOutcome, MintRequest, MintStore, OrganizationStore, Page, PrincipalStore, ProjectStore, StopOutcome, Store, EnvironmentChange, OrganizationChange,

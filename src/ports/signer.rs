@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::domain::SigningAlgorithm;
+use crate::domain::{PublicJwk, SigningAlgorithm};
 
 /// Why nothing was signed.
 #[derive(Debug, thiserror::Error)]
@@ -27,4 +27,38 @@ pub trait Signer: Send + Sync {
     /// Signs `input` (`BASE64URL(header) "." BASE64URL(payload)`); returns the signature as JWS has
     /// it: PKCS #1 v1.5 for RS256, `R || S` for ES256.
     async fn sign(&self, input: Vec<u8>) -> Result<Vec<u8>, SignError>;
+}
+
+/// A key pair that was made outside the process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExternalKey {
+    /// The public half.
+    pub public: PublicJwk,
+    /// What the keystore knows the private half by; stored, and no secret.
+    pub reference: String,
+}
+
+/// A keystore that makes keys and signs with them, so that no private half is ever in the process: a
+/// key management service, a hardware module. Whoever implements it bounds how long a call may take.
+#[async_trait]
+pub trait ExternalKeys: Send + Sync {
+    /// Makes a key pair. `label` is for the eyes of whoever looks into the keystore; it names the
+    /// issuer and is not unique.
+    async fn create(
+        &self,
+        algorithm: SigningAlgorithm,
+        label: &str,
+    ) -> Result<ExternalKey, SignError>;
+
+    /// Signs `input` itself, not a digest of it; returns the signature as [`Signer::sign`] does.
+    async fn sign(
+        &self,
+        reference: &str,
+        algorithm: SigningAlgorithm,
+        input: &[u8],
+    ) -> Result<Vec<u8>, SignError>;
+
+    /// Destroys the private half for good, or has it destroyed as soon as the keystore allows. A key
+    /// that is not there any more is no error: a destruction is tried again until it succeeded.
+    async fn destroy(&self, reference: &str) -> Result<(), SignError>;
 }

@@ -9,7 +9,7 @@ use crate::{
     config::Settings,
     domain::{Clock, DatabaseUrl, Random},
     ports::{Store, StoreError},
-    service::{KeyRingError, Nonces, Parts, Pool, Service, open_key_ring},
+    service::{KeyRingError, Keystore, Nonces, Parts, Pool, Service, open_key_ring},
     store::{OpenError, PostgresOpenError, PostgresStore, SqliteStore},
 };
 
@@ -94,17 +94,15 @@ impl Server {
         let pool =
             Pool::new(threads, settings.limits.signing_queue).map_err(StartError::Threads)?;
         let pool = Arc::new(pool);
-        let keys = open_key_ring(
-            &*store,
-            &settings.issuer,
-            settings.keys.algorithm,
+        let keystore = Keystore {
+            issuer: settings.issuer.clone(),
+            algorithm: settings.keys.algorithm,
             sealing,
-            pool.clone(),
-            &*clock,
-            &*random,
-        )
-        .await
-        .map_err(|error| match error {
+            external: None,
+            pool: pool.clone(),
+        };
+        let keys = open_key_ring(&*store, keystore, &*clock, &*random);
+        let keys = keys.await.map_err(|error| match error {
             KeyRingError::Unreadable(error) => StartError::KeyRing {
                 file: file.display().to_string(),
                 error,

@@ -90,19 +90,22 @@ pub(super) const ENROL_ENVIRONMENT: &str = "UPDATE environments SET state = 'enr
      stopped_at, role_arns";
 
 pub(super) const INSERT_ISSUER_KEY: &str = "INSERT INTO issuer_keys (id, issuer, kid, algorithm, \
-     public_key, certificate, sealed, created_at, activated_at, retiring_at, retired_at) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING";
+     public_key, certificate, sealed, created_at, activated_at, retiring_at, retired_at, reference) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING";
 
 pub(super) const SELECT_ISSUER_KEYS: &str = "SELECT id, issuer, kid, algorithm, public_key, \
-     certificate, sealed, created_at, activated_at, retiring_at, retired_at FROM issuer_keys \
+     certificate, sealed, reference, created_at, activated_at, retiring_at, retired_at \
+     FROM issuer_keys \
      WHERE issuer = $1 AND retired_at IS NULL ORDER BY created_at, id";
 
 pub(super) const SELECT_ISSUER_KEY: &str = "SELECT id, issuer, kid, algorithm, public_key, \
-     certificate, sealed, created_at, activated_at, retiring_at, retired_at FROM issuer_keys \
+     certificate, sealed, reference, created_at, activated_at, retiring_at, retired_at \
+     FROM issuer_keys \
      WHERE id = $1";
 
 pub(super) const SELECT_SEALED_KEY: &str = "SELECT id, issuer, kid, algorithm, public_key, \
-     certificate, sealed, created_at, activated_at, retiring_at, retired_at FROM issuer_keys \
+     certificate, sealed, reference, created_at, activated_at, retiring_at, retired_at \
+     FROM issuer_keys \
      WHERE sealed IS NOT NULL LIMIT 1";
 
 pub(super) const ADMIN_EXISTS: &str = "SELECT 1 FROM admin_tokens LIMIT 1";

@@ -52,6 +52,7 @@ impl IssuerKeyStore for SqliteStore {
                 .bind(key.activated_at.map(Timestamp::ms))
                 .bind(key.retiring_at.map(Timestamp::ms))
                 .bind(key.retired_at.map(Timestamp::ms))
+                .bind(key.reference.as_deref())
                 .execute(&mut *change)
                 .await
                 .map_err(store_error)?;

@@ -23,7 +23,7 @@ use idp::{
         AdminStore, AdminToken, AuditRecord, AuditStore, Change, EnrolOutcome, EnrolmentStore,
     EnvironmentStore, InsertOutcome, IssuerKeyStore, ListedPrincipal, MintOutcome, MintRequest, MintStore, OrganizationStore, Page, PrincipalStore, ProjectStore, StopOutcome, Store, StoreError, EnvironmentChange, OrganizationChange,
     },
-    service::{Nonces, Parts, Pool, Service, open_key_ring},
+    service::{Keystore, Nonces, Parts, Pool, Service, open_key_ring},
     store::SqliteStore,
 };
 use tokio::sync::Semaphore;
@@ -189,15 +189,14 @@ impl FaultyServer {
         });
         let key = std::fs::read_to_string(&settings.keys.encryption_key_file).unwrap();
         let pool = Arc::new(Pool::new(NonZeroUsize::MIN, 1).unwrap());
-        let keys = open_key_ring(
-            &*store,
-            &settings.issuer,
-            settings.keys.algorithm,
-            SealingKey::from_text(&key).unwrap(),
-            pool.clone(),
-            &*world.clock,
-            &SystemRandom,
-        );
+        let keystore = Keystore {
+            issuer: settings.issuer.clone(),
+            algorithm: settings.keys.algorithm,
+            sealing: SealingKey::from_text(&key).unwrap(),
+            external: None,
+            pool: pool.clone(),
+        };
+        let keys = open_key_ring(&*store, keystore, &*world.clock, &SystemRandom);
         let service = Arc::new(Service::new(Parts {
             keys: Arc::new(keys.await.unwrap()),
             store: store.clone(),

@@ -191,6 +191,7 @@ impl World {
             },
             certificate: "MII=".to_owned(),
             sealed: Some("sealed".to_owned()),
+            reference: None,
             created_at: self.now(),
             activated_at: None,
             retiring_at: None,

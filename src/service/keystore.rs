@@ -1,0 +1,263 @@
+//! Where the private halves of an issuer's keys are made, kept and destroyed: sealed in the database
+//! and opened into memory, or in a keystore outside the process.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{KeyRingError, Pool};
+use crate::{
+    domain::{Clock, Issuer, IssuerKey, KeyId, PublicJwk, Random, SigningAlgorithm},
+    jose::{PrivateKey, SealingKey, UnsignedCertificate, thumbprint},
+    ports::{ExternalKeys, SignError, Signer},
+};
+
+/// What makes an issuer's keys, and signers of stored keys.
+pub struct Keystore {
+    /// Whose keys.
+    pub issuer: Issuer,
+    /// What new keys sign with.
+    pub algorithm: SigningAlgorithm,
+    /// What seals private halves in the database.
+    pub sealing: SealingKey,
+    /// Where new keys are made and kept if not in the database. Keys that are sealed go on signing
+    /// until their time is over.
+    pub external: Option<Arc<dyn ExternalKeys>>,
+    /// Where keys are made and sealed ones sign.
+    pub pool: Arc<Pool>,
+}
+
+impl std::fmt::Debug for Keystore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keystore")
+            .field("issuer", &self.issuer)
+            .field("algorithm", &self.algorithm)
+            .field("external", &self.external.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Keystore {
+    /// Makes a key, with a certificate that it signed itself. It is pending, of now, and not stored
+    /// yet.
+    ///
+    /// # Errors
+    /// No key could be made, sealed, or used for a first signature. An external key that cannot be
+    /// used is destroyed again.
+    pub async fn make(
+        &self,
+        clock: &dyn Clock,
+        random: &dyn Random,
+    ) -> Result<IssuerKey, KeyRingError> {
+        let Some(external) = &self.external else {
+            let algorithm = self.algorithm;
+            let made = self.pool.run(move || PrivateKey::generate(algorithm));
+            return self.seal(&made.await??, clock, random).await;
+        };
+        let label = format!("idp {}", self.issuer);
+        let made = external.create(self.algorithm, &label).await?;
+        let signer = ExternalSigner {
+            kid: thumbprint(&made.public),
+            algorithm: self.algorithm,
+            reference: made.reference.clone(),
+            keys: external.clone(),
+        };
+        let mut key = self.record(made.public, clock, random);
+        match self.certificate(&key, &signer, random).await {
+            Ok(certificate) => key.certificate = certificate,
+            Err(error) => {
+                self.destroy(&made.reference).await;
+                return Err(error);
+            }
+        }
+        key.reference = Some(made.reference);
+        Ok(key)
+    }
+
+    /// The record of a private key that is to be kept sealed, pending, of now.
+    ///
+    /// # Errors
+    /// It cannot be sealed or does not sign.
+    pub async fn seal(
+        &self,
+        private: &PrivateKey,
+        clock: &dyn Clock,
+        random: &dyn Random,
+    ) -> Result<IssuerKey, KeyRingError> {
+        let mut key = self.record(private.public().clone(), clock, random);
+        let pkcs8 = private.to_pkcs8()?;
+        let private = PrivateKey::from_pkcs8(private.algorithm(), &pkcs8)?;
+        let signer = LocalSigner::new(&key.kid, private, self.pool.clone());
+        key.certificate = self.certificate(&key, &signer, random).await?;
+        key.sealed = Some(self.sealing.seal(&key.kid, &key.id.to_string(), &pkcs8)?);
+        Ok(key)
+    }
+
+    /// A signer of a stored key; the reason why there is none is for an operator's eyes.
+    ///
+    /// # Errors
+    /// The private half is destroyed, out of reach, or does not open.
+    pub fn signer(&self, key: &IssuerKey) -> Result<Arc<dyn Signer>, String> {
+        if let Some(reference) = &key.reference {
+            let keys = self.external.clone().ok_or_else(|| {
+                format!(
+                    "key {} is in an external keystore, and the settings name none",
+                    key.kid
+                )
+            })?;
+            return Ok(Arc::new(ExternalSigner {
+                kid: key.kid.clone(),
+                algorithm: key.algorithm,
+                reference: reference.clone(),
+                keys,
+            }));
+        }
+        let private = self.open(key)?;
+        Ok(Arc::new(LocalSigner::new(
+            &key.kid,
+            private,
+            self.pool.clone(),
+        )))
+    }
+
+    /// Opens a sealed private half; the reason why it does not open is for an operator's eyes.
+    ///
+    /// # Errors
+    /// It is destroyed, was sealed under another key-encryption key or for another record, or is no
+    /// such key.
+    pub fn open(&self, key: &IssuerKey) -> Result<PrivateKey, String> {
+        let sealed = key
+            .sealed
+            .as_deref()
+            .ok_or_else(|| format!("the private half of key {} is destroyed", key.kid))?;
+        let pkcs8 = self
+            .sealing
+            .open(&key.kid, &key.id.to_string(), sealed)
+            .map_err(|error| format!("key {}: {error}", key.kid))?;
+        let private = PrivateKey::from_pkcs8(key.algorithm, &pkcs8)
+            .map_err(|error| format!("key {}: {error}", key.kid))?;
+        if private.public() == &key.public {
+            Ok(private)
+        } else {
+            Err(format!(
+                "key {}: its private half is another key's",
+                key.kid
+            ))
+        }
+    }
+
+    /// Destroys an external private half. Whether it succeeded; a failure is logged, and the reference
+    /// is to be kept so that it can be tried again.
+    pub async fn destroy(&self, reference: &str) -> bool {
+        let Some(external) = &self.external else {
+            tracing::warn!(
+                reference,
+                "an external key cannot be destroyed: the settings name no external keystore"
+            );
+            return false;
+        };
+        match external.destroy(reference).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(%error, reference, "an external key was not destroyed yet");
+                false
+            }
+        }
+    }
+
+    async fn certificate(
+        &self,
+        key: &IssuerKey,
+        signer: &dyn Signer,
+        random: &dyn Random,
+    ) -> Result<String, KeyRingError> {
+        let unsigned = UnsignedCertificate::new(
+            &key.public,
+            key.algorithm,
+            &self.issuer,
+            key.created_at,
+            random,
+        )?;
+        let signature = signer.sign(unsigned.to_sign()?).await?;
+        Ok(unsigned.signed(&signature)?)
+    }
+
+    fn record(&self, public: PublicJwk, clock: &dyn Clock, random: &dyn Random) -> IssuerKey {
+        IssuerKey {
+            id: KeyId::new(clock, random),
+            issuer: self.issuer.clone(),
+            kid: thumbprint(&public),
+            algorithm: self.algorithm,
+            public,
+            certificate: String::new(),
+            sealed: None,
+            reference: None,
+            created_at: clock.now(),
+            activated_at: None,
+            retiring_at: None,
+            retired_at: None,
+        }
+    }
+}
+
+/// A private key in memory that signs on the pool.
+struct LocalSigner {
+    kid: String,
+    key: Arc<PrivateKey>,
+    pool: Arc<Pool>,
+}
+
+impl LocalSigner {
+    fn new(kid: &str, key: PrivateKey, pool: Arc<Pool>) -> Self {
+        Self {
+            kid: kid.to_owned(),
+            key: Arc::new(key),
+            pool,
+        }
+    }
+}
+
+#[async_trait]
+impl Signer for LocalSigner {
+    fn kid(&self) -> &str {
+        &self.kid
+    }
+
+    fn algorithm(&self) -> SigningAlgorithm {
+        self.key.algorithm()
+    }
+
+    async fn sign(&self, input: Vec<u8>) -> Result<Vec<u8>, SignError> {
+        let key = self.key.clone();
+        self.pool
+            .run(move || key.sign(&input))
+            .await
+            .map_err(|_| SignError::Overloaded)?
+            .map_err(|error| SignError::Failed(error.to_string()))
+    }
+}
+
+/// A private key in an external keystore.
+struct ExternalSigner {
+    kid: String,
+    algorithm: SigningAlgorithm,
+    reference: String,
+    keys: Arc<dyn ExternalKeys>,
+}
+
+#[async_trait]
+impl Signer for ExternalSigner {
+    fn kid(&self) -> &str {
+        &self.kid
+    }
+
+    fn algorithm(&self) -> SigningAlgorithm {
+        self.algorithm
+    }
+
+    async fn sign(&self, input: Vec<u8>) -> Result<Vec<u8>, SignError> {
+        self.keys
+            .sign(&self.reference, self.algorithm, &input)
+            .await
+    }
+}
