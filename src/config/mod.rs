@@ -12,7 +12,9 @@ use std::{
 
 use url::Url;
 
-use crate::domain::{DatabaseUrl, Issuer, SigningAlgorithm, TokenLifetime};
+use crate::domain::{
+    DatabaseUrl, Issuer, Rotation, SigningAlgorithm, TokenLifetime, parse_duration,
+};
 use reader::Reader;
 pub use reader::{ConfigError, ConfigErrors};
 
@@ -46,6 +48,11 @@ pub struct KeySettings {
     pub encryption_key_file: PathBuf,
     /// How tokens are signed.
     pub algorithm: SigningAlgorithm,
+    /// How long a key stays in each state.
+    pub rotation: Rotation,
+    /// Whether a key has to be seen at the issuer's public address before it signs, where that is not
+    /// the server's own.
+    pub check_publication: bool,
 }
 
 /// `[tls]`
@@ -111,6 +118,7 @@ impl Settings {
         let server_url = reader.optional_with("server_url", parse_server_url);
         let listen = reader.or("listen", ([127, 0, 0, 1], 8080).into());
         let database_url = database::read_url(reader);
+        let tokens = read_tokens(reader);
         let keys = KeySettings {
             encryption_key_file: database::read_key_file(reader, database_url.as_ref()),
             algorithm: reader
@@ -119,10 +127,11 @@ impl Settings {
                         .ok_or_else(|| "is neither \"RS256\" nor \"ES256\"".to_owned())
                 })
                 .unwrap_or_default(),
+            rotation: read_rotation(reader, tokens.max_ttl),
+            check_publication: reader.or("keys.check_publication", true),
         };
         let tls = read_tls(reader);
         let ops_listen = reader.optional("ops.listen");
-        let tokens = read_tokens(reader);
         let limits = read_limits(reader);
         if ops_listen == Some(listen) {
             reader.note(
@@ -208,6 +217,28 @@ fn read_tokens(reader: &mut Reader<'_>) -> TokenSettings {
         default_ttl: default_ttl.unwrap_or_default().min(max_ttl),
         max_ttl,
     }
+}
+
+/// The lengths of a key's states. They are checked together, once each of them can be read.
+fn read_rotation(reader: &mut Reader<'_>, longest_life: TokenLifetime) -> Rotation {
+    let default = Rotation::default();
+    let before = reader.mistakes();
+    let mut length = |name, default| {
+        reader
+            .optional_with(name, parse_duration)
+            .unwrap_or(default)
+    };
+    let rotation = Rotation {
+        pending_for: length("keys.pending_for", default.pending_for),
+        active_for: length("keys.active_for", default.active_for),
+        retiring_for: length("keys.retiring_for", default.retiring_for),
+    };
+    if reader.mistakes() == before {
+        for unsound in rotation.unsound(longest_life.duration()) {
+            reader.note(unsound.setting, &unsound.problem, &unsound.cure);
+        }
+    }
+    rotation
 }
 
 fn read_limits(reader: &mut Reader<'_>) -> LimitSettings {
@@ -363,6 +394,55 @@ mod tests {
         ] {
             assert!(text.contains(says), "{says} in\n{text}");
         }
+    }
+
+    #[test]
+    fn a_state_of_a_key_that_breaks_its_floor_is_refused_with_the_reason() {
+        let text = |keys: &str| {
+            format!(
+                "issuer = \"https://idp.example.com\"\n[database]\nurl = \"sqlite:a\"\n\
+                 [keys]\n{keys}\n"
+            )
+        };
+        let good = "pending_for = \"1h\"\nactive_for = \"24h\"\nretiring_for = \"75m\"";
+        let rotation = load(&text(good), &[]).unwrap().keys.rotation;
+        assert_eq!(rotation.retiring_for, Duration::from_mins(75));
+        for (keys, says) in [
+            (
+                "pending_for = \"59m\"",
+                "keys.pending_for is shorter than 1h: verifiers keep",
+            ),
+            ("active_for = \"23h\"", "keys.active_for is shorter than 1d"),
+            (
+                "pending_for = \"40d\"",
+                "keys.active_for is shorter than 40d: the next key has to be ready",
+            ),
+            (
+                "retiring_for = \"74m\"",
+                "keys.retiring_for is shorter than 75m: a key has to stay",
+            ),
+            (
+                "active_for = \"24h\"\nretiring_for = \"30d\"",
+                "32 keys would be published at once",
+            ),
+            ("active_for = \"30\"", "is not a duration such as"),
+            ("active_for = \"-1d\"", "is not a duration such as"),
+            ("active_for = \"4000d\"", "is longer than ten years"),
+            (
+                "active_for = \"99999999999999999999d\"",
+                "is longer than ten years",
+            ),
+        ] {
+            let error = load(&text(keys), &[]).unwrap_err().to_string();
+            assert!(
+                error.contains(says) && error.starts_with("idp.toml:"),
+                "{error}"
+            );
+        }
+        let shorter = "[tokens]\nmax_ttl = 600\n[keys]\nretiring_for = \"25m\"";
+        let text =
+            format!("issuer = \"https://i.example\"\n[database]\nurl = \"sqlite:a\"\n{shorter}");
+        load(&text, &[]).expect("where tokens live shorter, so do retiring keys");
     }
 
     #[test]

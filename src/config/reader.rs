@@ -120,6 +120,11 @@ impl<'a> Reader<'a> {
         });
     }
 
+    /// How many mistakes there are so far.
+    pub(super) const fn mistakes(&self) -> usize {
+        self.errors.len()
+    }
+
     fn whole(&self) -> String {
         self.file.map_or_else(
             || "configuration".to_owned(),

@@ -1,5 +1,7 @@
 //! Keys as facts: algorithms, public halves, and the states of an issuer's keys.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Issuer, KeyId, Timestamp};
@@ -85,6 +87,19 @@ pub enum KeyState {
     Retired,
 }
 
+/// What is noted of a key for its rotation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyFacts {
+    /// The longest life, in whole seconds, that a token could have while the key signed.
+    pub longest_life: Duration,
+    /// When an administrator asked for it to sign as soon as it has been published long enough.
+    pub wanted_at: Option<Timestamp>,
+    /// When it was first seen at the public address of an issuer that is published elsewhere.
+    pub seen_at: Option<Timestamp>,
+    /// How long the JWKS that it was seen in could be cached, in whole seconds.
+    pub seen_max_age: Duration,
+}
+
 /// A stored key of an issuer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuerKey {
@@ -114,6 +129,8 @@ pub struct IssuerKey {
     pub retiring_at: Option<Timestamp>,
     /// When it left the JWKS.
     pub retired_at: Option<Timestamp>,
+    /// What else its rotation depends on.
+    pub facts: KeyFacts,
 }
 
 impl IssuerKey {

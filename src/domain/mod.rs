@@ -15,6 +15,7 @@ mod name;
 mod organization;
 mod project;
 mod random;
+mod rotation;
 mod secret;
 mod strict_json;
 mod subject;
@@ -37,11 +38,15 @@ pub use id::{
     ProjectId, RequestId,
 };
 pub use issuer::{Issuer, IssuerError};
-pub use key::{IssuerKey, KeyState, PublicJwk, SigningAlgorithm};
+pub use key::{IssuerKey, KeyFacts, KeyState, PublicJwk, SigningAlgorithm};
 pub use name::{Name, NameError};
 pub use organization::Organization;
 pub use project::Project;
 pub use random::{Random, SystemRandom};
+pub use rotation::{
+    Due, JWKS_MAX_AGE, MOST_KEYS, Rotation, Schedule, Transition, Unsound,
+    duration as parse_duration, pending_floor, retiring_floor, spelled,
+};
 pub use secret::{ExposeSecret, SecretString, bearer_secret};
 pub use strict_json::from_slice as strict_json;
 pub use subject::Subject;

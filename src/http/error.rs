@@ -180,6 +180,13 @@ impl From<AdminRefusal> for HttpError {
                 Self::problem(StatusCode::BAD_REQUEST, detail)
             }
             AdminRefusal::Forbidden(_) => Self::problem(StatusCode::FORBIDDEN, detail),
+            AdminRefusal::Unavailable(reason) => {
+                tracing::error!(reason, "a request failed because of the issuer's keys");
+                Self::unavailable(
+                    Shape::Problem,
+                    "the issuer's keystore is not available at present".to_owned(),
+                )
+            }
             AdminRefusal::Store(error) => error.into(),
         }
     }

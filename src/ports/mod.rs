@@ -9,7 +9,6 @@ pub use keys::{FetchError, FetchedKeys, KeyFetch};
 pub use signer::{ExternalKey, ExternalKeys, SignError, Signer};
 pub use store::{
     AdminStore, AdminToken, AuditRecord, AuditStore, Change, EnrolOutcome, EnrolmentStore,
-    EnvironmentStore, InsertOutcome, IssuerKeyStore, ListedPrincipal, MintOutcome, MintRequest, MintStore, OrganizationStore, Page, PrincipalStore, ProjectStore, StopOutcome, Store, EnvironmentChange, OrganizationChange,
-    StoreError,
+    EnvironmentStore, InsertOutcome, IssuerKeyStore, ListedPrincipal, MintOutcome, MintRequest, MintStore, OrganizationStore, Page, PrincipalStore, ProjectStore, StopOutcome, Store, EnvironmentChange, OrganizationChange, StoreError, KeyChange, KeyNote, KeyStep, OutstandingTokens,
 };
 pub use sts::{Sts, StsCredentials, StsError, StsRefusal, StsRequest};

@@ -2,6 +2,7 @@
 //! and its audit event are one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -244,6 +245,70 @@ pub trait EnrolmentStore: Send + Sync {
     ) -> Result<EnrolOutcome, StoreError>;
 }
 
+/// A step in the life of an issuer's key. It is taken only from the state that it starts from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyStep {
+    /// A new key, pending or active. Not where the issuer has such a key of that algorithm already, or
+    /// the `kid` was ever used.
+    Create(Box<IssuerKey>),
+    /// A pending key signs from now on, tokens of up to that life.
+    Activate(KeyId, Duration),
+    /// An active key signs no more; its sealed private half is destroyed.
+    Retire(KeyId),
+    /// A retiring key leaves the JWKS.
+    Expire(KeyId),
+    /// A key of whatever state leaves the JWKS at once; its sealed private half is destroyed.
+    Withdraw(KeyId),
+    /// A pending key is to sign as soon as it may.
+    Want(KeyId),
+    /// A key that signs no more is gone from its external keystore too.
+    Forget(KeyId),
+    /// A private half that is sealed like this is sealed like that from now on.
+    Reseal {
+        /// The key.
+        id: KeyId,
+        /// As it was read.
+        from: String,
+        /// As it is to be.
+        to: String,
+    },
+}
+
+/// How a change of keys ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyChange {
+    /// Every step was taken.
+    Applied,
+    /// A key was not in the state that a step starts from: somebody else was quicker. Nothing was
+    /// changed.
+    Overtaken,
+}
+
+/// Something to note of a key that nobody needs an audit record for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyNote {
+    /// The active key may sign tokens of that life. A longer one that was noted before stays.
+    TokenLife(Duration),
+    /// A pending key was seen at the issuer's public address, for the first time.
+    Seen {
+        /// When.
+        at: Timestamp,
+        /// For how long what was seen may be cached.
+        max_age: Duration,
+    },
+}
+
+/// The tokens of one organisation that a key signed and that have not expired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutstandingTokens {
+    /// The organisation.
+    pub organization_id: OrganizationId,
+    /// How many.
+    pub count: u64,
+    /// When the last of them expires.
+    pub latest_exp: Timestamp,
+}
+
 /// The keys of issuers.
 #[async_trait]
 pub trait IssuerKeyStore: Send + Sync {
@@ -264,6 +329,32 @@ pub trait IssuerKeyStore: Send + Sync {
 
     /// The key record of that id.
     async fn issuer_key(&self, id: KeyId) -> Result<Option<IssuerKey>, StoreError>;
+
+    /// Takes the steps in their order, as of `at`: all or none. Of replicas that take the same step at
+    /// once, one is [`KeyChange::Applied`].
+    async fn change_issuer_keys(
+        &self,
+        steps: &[KeyStep],
+        at: Timestamp,
+        event: AuditEvent,
+    ) -> Result<KeyChange, StoreError>;
+
+    /// Notes something of a key; [`Change::Missing`] where the key is in another state.
+    async fn note_issuer_key(&self, id: KeyId, note: KeyNote) -> Result<Change, StoreError>;
+
+    /// Keys of an issuer that sign no more, retired ones too, and that an external keystore still has.
+    async fn ended_external_keys(&self, issuer: &Issuer) -> Result<Vec<IssuerKey>, StoreError>;
+
+    /// Notes the time of a replica's clock and returns the newest that was ever noted. A time that is
+    /// less than half a minute newer than the one before may go unnoted.
+    async fn note_time(&self, now: Timestamp) -> Result<Timestamp, StoreError>;
+
+    /// The tokens that a key signed, by the audit log, and that expire after `now`; by organisation.
+    async fn outstanding_tokens(
+        &self,
+        kid: &str,
+        now: Timestamp,
+    ) -> Result<Vec<OutstandingTokens>, StoreError>;
 }
 
 /// A mint that waits to be made durable.

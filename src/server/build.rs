@@ -8,9 +8,10 @@ use super::{ListenError, key_file};
 use crate::{
     config::Settings,
     domain::{Clock, DatabaseUrl, Random},
-    ports::{Store, StoreError},
+    ports::{KeyFetch, Store, StoreError},
     service::{KeyRingError, Keystore, Nonces, Parts, Pool, Service, open_key_ring},
     store::{OpenError, PostgresOpenError, PostgresStore, SqliteStore},
+    upstream::{guard::Allow, http::HttpSettings, keys::HttpKeyFetch},
 };
 
 /// Why the server does not start. Each names the file or the setting.
@@ -101,7 +102,8 @@ impl Server {
             external: None,
             pool: pool.clone(),
         };
-        let keys = open_key_ring(&*store, keystore, &*clock, &*random);
+        let longest_life = settings.tokens.max_ttl.duration();
+        let keys = open_key_ring(&*store, keystore, longest_life, &*clock, &*random);
         let keys = keys.await.map_err(|error| match error {
             KeyRingError::Unreadable(error) => StartError::KeyRing {
                 file: file.display().to_string(),
@@ -116,6 +118,8 @@ impl Server {
             issuer: settings.issuer.clone(),
             tokens: settings.tokens,
             keys: Arc::new(keys),
+            rotation: settings.keys.rotation,
+            publication: publication(&settings),
             nonces: Nonces::new(&nonce_key, settings.issuer.clone()),
             pool,
         });
@@ -126,6 +130,22 @@ impl Server {
             settings,
         })
     }
+}
+
+/// What looks whether a pending key has come to the issuer's public address, where that is not this
+/// server's own.
+fn publication(settings: &Settings) -> Option<Arc<dyn KeyFetch>> {
+    let own = settings.server_url.as_str().trim_end_matches('/');
+    if !settings.keys.check_publication || own == settings.issuer.as_str() {
+        return None;
+    }
+    // The operator named the issuer; on loopback it is a test or a trial.
+    let allow = if settings.issuer.is_loopback() {
+        Allow::LoopbackToo
+    } else {
+        Allow::PublicOnly
+    };
+    Some(Arc::new(HttpKeyFetch::new(&HttpSettings::default(), allow)))
 }
 
 impl Server {

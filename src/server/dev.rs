@@ -24,9 +24,7 @@ use crate::{
     },
     config::{KeySettings, LimitSettings, Settings, TokenSettings},
     domain::{
-        Audience, AwsClaims, Clock, DEFAULT_AUDIENCE, DatabaseUrl, EnvironmentState,
-        ExposeSecret as _, Issuer, IssuerError, Name, NameError, Random, RequestId, SecretString,
-        SigningAlgorithm, Subject, TokenLifetime,
+    Audience, AwsClaims, Clock, DEFAULT_AUDIENCE, DatabaseUrl, EnvironmentState, ExposeSecret, as, _, Issuer, IssuerError, Name, NameError, Random, RequestId, SecretString, SigningAlgorithm, Subject, TokenLifetime, Rotation,
     },
     http,
     iam::generate::{Hardening, Scope, TrustPolicy},
@@ -267,6 +265,8 @@ fn settings(dir: &DevDir, issuer: &Issuer) -> Result<Settings, DevError> {
         keys: KeySettings {
             encryption_key_file: dir.path().join("key-encryption-key"),
             algorithm: SigningAlgorithm::default(),
+            rotation: Rotation::default(),
+            check_publication: false,
         },
         tls: None,
         ops_listen: None,

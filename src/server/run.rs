@@ -21,7 +21,8 @@ use crate::{
     service::{Service, bootstrap},
 };
 
-/// How often expired `jti`s are forgotten and refusals recorded.
+/// How often expired `jti`s are forgotten, refusals recorded and keys looked after. A replica publishes
+/// what another has made within this time: far less than a key is published before it signs.
 const HOUSEKEEPING: Duration = Duration::from_secs(10);
 
 /// Turns true when the process is asked to stop (SIGINT or SIGTERM).
@@ -96,6 +97,9 @@ async fn keep_house(service: Arc<Service>, mut stop: watch::Receiver<bool>) {
         }
         if let Err(error) = service.keep_house().await {
             tracing::warn!(%error, "housekeeping has to wait");
+        }
+        if let Err(error) = service.keep_keys().await {
+            tracing::warn!(%error, "the issuer's keys were not looked after; the next round tries again");
         }
     }
 }

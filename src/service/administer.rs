@@ -6,10 +6,7 @@ use serde_json::{Value, json};
 use super::{Administrator, Service, update::check_name};
 use crate::{
     domain::{
-        Audience, AuditEvent, AwsClaims, Environment, EnvironmentId, EnvironmentState,
-        ExposeSecret as _, IssuerKey, JOIN_TOKEN_LIFE, JOIN_TOKEN_PREFIX, JoinToken, JoinTokenId,
-        Name, Organization, OrganizationId, Project, ProjectId, SecretString, Timestamp,
-        bearer_secret,
+    Audience, AuditEvent, AwsClaims, Environment, EnvironmentId, EnvironmentState, ExposeSecret, as, _, IssuerKey, JOIN_TOKEN_LIFE, JOIN_TOKEN_PREFIX, JoinToken, JoinTokenId, Name, Organization, OrganizationId, Project, ProjectId, SecretString, Timestamp, bearer_secret,
     },
     iam::PolicyError,
     jose::sha256,
@@ -34,6 +31,9 @@ pub enum AdminRefusal {
     /// The token does not reach that far.
     #[error("{0}")]
     Forbidden(&'static str),
+    /// A keystore that is out of reach, or too much work.
+    #[error("{0}")]
+    Unavailable(String),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -363,21 +363,6 @@ impl Service {
             StopOutcome::Missing => Err(AdminRefusal::NotFound("environment")),
             StopOutcome::Stopped | StopOutcome::AlreadyStopped => self.environment(admin, id).await,
         }
-    }
-
-    /// The issuer's keys that are not retired, for those who administer the whole installation.
-    ///
-    /// # Errors
-    /// The administrator's token is for one organisation only; the database.
-    pub async fn issuer_keys(&self, admin: &Administrator) -> Result<Vec<IssuerKey>, AdminRefusal> {
-        if !admin.reaches_all() {
-            return Err(AdminRefusal::Forbidden(
-                "this administrator token is for one organisation and cannot see the issuer's keys",
-            ));
-        }
-        let mut keys = self.store.issuer_keys(&self.issuer).await?;
-        keys.sort_by_key(IssuerKey::rank);
-        Ok(keys)
     }
 
     fn make_join_token(

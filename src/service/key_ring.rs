@@ -1,14 +1,17 @@
 //! The issuer's keys in memory: the one that signs, parsed, and the set that is published, rendered.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
 
-use super::{Keystore, authenticate_client::Decoys};
+use super::{KeyRingError, Keystore, authenticate_client::Decoys};
 use crate::{
-    domain::{IssuerKey, KeyState, SigningAlgorithm},
+    domain::{IssuerKey, Rotation, Schedule, SigningAlgorithm},
     jose::{PublishedKeys, base64url_encode, sha256},
-    ports::{Signer, Store, StoreError},
+    ports::{KeyNote, Signer, Store, StoreError},
 };
 
 /// A document with its entity tag, rendered once and served many times.
@@ -34,6 +37,7 @@ impl Rendered {
 
 /// The state of the ring between two changes.
 struct Ring {
+    keys: Arc<[IssuerKey]>,
     signer: Arc<dyn Signer>,
     jwks: Arc<Rendered>,
 }
@@ -42,6 +46,8 @@ struct Ring {
 pub struct KeyRing {
     ring: RwLock<Ring>,
     keystore: Keystore,
+    /// The longest life of a token that this server signs.
+    longest_life: Duration,
     decoys: Decoys,
 }
 
@@ -54,29 +60,58 @@ impl std::fmt::Debug for KeyRing {
 }
 
 impl Ring {
-    fn new(keystore: &Keystore, keys: &[IssuerKey]) -> Result<Self, String> {
-        let active = active(keystore, keys)
+    /// Keeps the signer of `before` where the same key still signs, so that its private half is opened
+    /// once.
+    fn new(
+        keystore: &Keystore,
+        keys: Vec<IssuerKey>,
+        before: Option<&Self>,
+    ) -> Result<Self, String> {
+        let active = active(keystore, &keys)
             .ok_or_else(|| format!("issuer {} has no active key", keystore.issuer))?;
+        let signer = before
+            .map(|ring| &ring.signer)
+            .filter(|signer| signer.kid() == active.kid);
         Ok(Self {
-            signer: keystore.signer(active)?,
-            jwks: Arc::new(Rendered::new(PublishedKeys::of(keys).to_json())),
+            signer: match signer {
+                Some(signer) => signer.clone(),
+                None => keystore.signer(active)?,
+            },
+            jwks: Arc::new(Rendered::new(PublishedKeys::of(&keys).to_json())),
+            keys: keys.into(),
         })
     }
 }
 
-/// The key that signs now.
+/// The key that signs now: of the issuer's algorithm, or of its former one while no key of the new one
+/// is ready.
 pub(super) fn active<'k>(keystore: &Keystore, keys: &'k [IssuerKey]) -> Option<&'k IssuerKey> {
-    keys.iter()
-        .find(|key| key.state() == KeyState::Active && key.algorithm == keystore.algorithm)
+    let rules = Schedule {
+        keys,
+        algorithm: keystore.algorithm,
+        rotation: Rotation::default(),
+        published_elsewhere: false,
+    };
+    rules.active()
 }
 
 impl KeyRing {
-    pub(super) fn new(keystore: Keystore, keys: &[IssuerKey]) -> Result<Self, String> {
-        Ok(Self {
-            ring: RwLock::new(Ring::new(&keystore, keys)?),
-            decoys: Decoys::new()?,
+    /// The ring of `keys`, once it is noted that they may sign tokens of `longest_life`.
+    pub(super) async fn open(
+        store: &dyn Store,
+        keystore: Keystore,
+        longest_life: Duration,
+        keys: Vec<IssuerKey>,
+    ) -> Result<Self, KeyRingError> {
+        let ring = Ring::new(&keystore, keys, None).map_err(KeyRingError::Unreadable)?;
+        let ring = Self {
+            ring: RwLock::new(ring),
+            decoys: Decoys::new().map_err(KeyRingError::Unreadable)?,
             keystore,
-        })
+            longest_life,
+        };
+        ring.note_token_life(store, &ring.all()).await?;
+        Ok(ring)
     }
 
     /// The body of `/.well-known/jwks.json`.
@@ -109,11 +144,55 @@ impl KeyRing {
         &self.decoys
     }
 
-    /// Reads the keys again.
-    pub(super) async fn reload(&self, store: &dyn Store) -> Result<(), StoreError> {
+    /// The active key's `kid`.
+    #[must_use]
+    pub fn kid(&self) -> String {
+        self.signer().kid().to_owned()
+    }
+
+    /// Every key that is not retired, as it was last read.
+    pub(super) fn all(&self) -> Arc<[IssuerKey]> {
+        self.ring
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .keys
+            .clone()
+    }
+
+    /// Where new keys come from.
+    pub(super) const fn keystore(&self) -> &Keystore {
+        &self.keystore
+    }
+
+    /// Reads the keys again, publishes what is to be published, and signs with the key that is active:
+    /// in one step, so that nothing is signed with a key that this server does not publish.
+    pub(super) async fn reload(&self, store: &dyn Store) -> Result<Arc<[IssuerKey]>, StoreError> {
         let keys = store.issuer_keys(&self.keystore.issuer).await?;
-        let ring = Ring::new(&self.keystore, &keys).map_err(StoreError::Corrupt)?;
-        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = ring;
+        let before = self.all();
+        if *before == *keys {
+            return Ok(before);
+        }
+        self.note_token_life(store, &keys).await?;
+        let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
+        *ring = Ring::new(&self.keystore, keys, Some(&ring)).map_err(StoreError::Corrupt)?;
+        Ok(ring.keys.clone())
+    }
+
+    /// Before the active key signs a token of this server, it is noted how long it may live: the key
+    /// stays published for as long.
+    async fn note_token_life(
+        &self,
+        store: &dyn Store,
+        keys: &[IssuerKey],
+    ) -> Result<(), StoreError> {
+        let Some(active) = active(&self.keystore, keys) else {
+            return Ok(());
+        };
+        if active.facts.longest_life < self.longest_life {
+            let life = KeyNote::TokenLife(self.longest_life);
+            // Missing where it has retired since; then the store will not let it sign.
+            store.note_issuer_key(active.id, life).await?;
+        }
         Ok(())
     }
 }

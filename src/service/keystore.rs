@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::{KeyRingError, Pool};
 use crate::{
-    domain::{Clock, Issuer, IssuerKey, KeyId, PublicJwk, Random, SigningAlgorithm},
+    domain::{Clock, Issuer, IssuerKey, KeyFacts, KeyId, PublicJwk, Random, SigningAlgorithm},
     jose::{PrivateKey, SealingKey, UnsignedCertificate, thumbprint},
     ports::{ExternalKeys, SignError, Signer},
 };
@@ -196,6 +196,7 @@ impl Keystore {
             activated_at: None,
             retiring_at: None,
             retired_at: None,
+            facts: KeyFacts::default(),
         }
     }
 }

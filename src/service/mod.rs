@@ -6,9 +6,11 @@ mod assertion;
 mod authenticate_admin;
 mod authenticate_client;
 mod aws_claims;
+mod change_keys;
 mod credentials;
 mod enrol;
 mod issue_token;
+mod key_report;
 mod key_ring;
 mod mints;
 mod keystore;
@@ -17,8 +19,12 @@ mod open_key_ring;
 mod pool;
 mod refusals;
 mod update;
+mod rotate_keys;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{Arc, atomic::AtomicI64},
+};
 
 use tokio::sync::RwLock;
 
@@ -27,8 +33,10 @@ pub use administer::{
 };
 pub use admitted::{Admitted, AdmittedPage, FindAdmitted};
 pub use authenticate_admin::{ADMIN_TOKEN_PREFIX, Administrator, bootstrap};
+pub use change_keys::{Compromised, Rotate, Rotated};
 pub use enrol::{EnrolRefusal, EnrolRequest, Enrolled};
 pub use issue_token::{IssuedToken, TokenRefusal, TokenRequest};
+pub use key_report::{Custody, KeyReport, KeyStatus};
 pub use key_ring::{KeyRing, Rendered};
 pub use mints::Mint;
 pub use keystore::Keystore;
@@ -40,8 +48,8 @@ pub use crate::ports::{EnvironmentChange, OrganizationChange, Page, StoreError};
 
 use crate::{
     config::TokenSettings,
-    domain::{AuditEvent, Clock, Issuer, Random, RequestId},
-    ports::Store,
+    domain::{AuditEvent, Clock, Issuer, Random, RequestId, Rotation},
+    ports::{KeyFetch, Store},
 };
 use credentials::Credentials;
 use refusals::Refusals;
@@ -63,6 +71,13 @@ pub struct Service {
     issuer: Issuer,
     tokens: TokenSettings,
     keys: Arc<KeyRing>,
+    rotation: Rotation,
+    /// Where the pending key is looked for before it signs: at an issuer that is published elsewhere.
+    publication: Option<Arc<dyn KeyFetch>>,
+    /// When it was last looked for, epoch milliseconds.
+    looked_at: AtomicI64,
+    /// By how many milliseconds the clock is behind a time that was seen before.
+    clock_behind: AtomicI64,
     nonces: Nonces,
     pool: Arc<Pool>,
     credentials: Credentials,
@@ -85,6 +100,11 @@ pub struct Parts {
     pub tokens: TokenSettings,
     /// The issuer's keys.
     pub keys: Arc<KeyRing>,
+    /// How long a key stays in each state.
+    pub rotation: Rotation,
+    /// What fetches the JWKS as verifiers do, where they are published elsewhere than on this server
+    /// and a key has to be seen there before it signs.
+    pub publication: Option<Arc<dyn KeyFetch>>,
     /// Enrolment nonces.
     pub nonces: Nonces,
     /// Where verifications and signatures run.
@@ -102,6 +122,10 @@ impl Service {
             issuer: parts.issuer,
             tokens: parts.tokens,
             keys: parts.keys,
+            rotation: parts.rotation,
+            publication: parts.publication,
+            looked_at: AtomicI64::new(i64::MIN),
+            clock_behind: AtomicI64::new(0),
             nonces: parts.nonces,
             pool: parts.pool,
             credentials: Credentials::new(),

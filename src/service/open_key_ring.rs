@@ -1,5 +1,7 @@
 //! Opening the key ring at start, and making the first keys.
 
+use std::time::Duration;
+
 use super::{KeyRing, Keystore, key_ring::active};
 use crate::{
     domain::{AuditEvent, Clock, Random},
@@ -30,14 +32,15 @@ pub enum KeyRingError {
     Pool(#[from] super::Overloaded),
 }
 
-/// Opens the keys of the keystore's issuer. Where it has none of this algorithm, makes an active and a
-/// pending one; of several replicas that start together, one makes them and the others read them.
+/// Opens the keys of the keystore's issuer, which are going to sign tokens of up to `longest_life`.
+/// Where none is active, makes an active and a pending one; of several replicas that start together, one makes them and the others read them.
 ///
 /// # Errors
 /// See [`KeyRingError`].
 pub async fn open_key_ring(
     store: &dyn Store,
     keystore: Keystore,
+    longest_life: Duration,
     clock: &dyn Clock,
     random: &dyn Random,
 ) -> Result<KeyRing, KeyRingError> {
@@ -46,6 +49,7 @@ pub async fn open_key_ring(
     if active(&keystore, &keys).is_none() {
         let mut first = keystore.make(clock, random).await?;
         first.activated_at = Some(first.created_at);
+        first.facts.longest_life = longest_life;
         let fresh = [first, keystore.make(clock, random).await?];
         let mut event = AuditEvent::new(clock, random, "key.create", issuer.as_str());
         let kids: Vec<&str> = fresh.iter().map(|key| &*key.kid).collect();
@@ -65,5 +69,5 @@ pub async fn open_key_ring(
     for key in keys.iter().filter(|key| key.sealed.is_some()) {
         keystore.open(key).map_err(KeyRingError::Unreadable)?;
     }
-    KeyRing::new(keystore, &keys).map_err(KeyRingError::Unreadable)
+    KeyRing::open(store, keystore, longest_life, keys).await
 }

@@ -6,6 +6,7 @@
 mod audit;
 mod error;
 mod jti;
+mod keys;
 mod postgres;
 mod queue;
 mod rows;

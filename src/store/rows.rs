@@ -1,15 +1,16 @@
 //! Rows as the databases return them, and what they mean. The same columns in both.
 
-use std::{collections::HashMap, fmt::Display, str::FromStr, sync::Arc};
+use std::{collections::HashMap, fmt::Display, str::FromStr, sync::Arc, time::Duration};
+
 
 use sqlx::FromRow;
 
 use super::audit::{Head, chain_owner};
 use crate::{
     domain::{
-    Audience, Credential, Environment, EnvironmentState, IssuerKey, JoinToken, Organization, Project, SigningAlgorithm, Subject, Timestamp, AwsClaims, AwsProfile, TagNames,
+    Audience, Credential, Environment, EnvironmentState, IssuerKey, JoinToken, Organization, Project, SigningAlgorithm, Subject, Timestamp, AwsClaims, AwsProfile, TagNames, KeyFacts,
     },
-    ports::{AdminToken, AuditRecord, ListedPrincipal, StoreError},
+    ports::{AdminToken, AuditRecord, ListedPrincipal, OutstandingTokens, StoreError},
 };
 
 fn corrupt(column: &str, error: impl Display) -> StoreError {
@@ -42,6 +43,30 @@ fn hash(column: &str, bytes: &[u8]) -> Result<[u8; 32], StoreError> {
     bytes
         .try_into()
         .map_err(|_| corrupt(column, format!("{} bytes instead of 32", bytes.len())))
+}
+
+fn seconds(secs: i64) -> Duration {
+    Duration::from_secs(u64::try_from(secs).unwrap_or(0))
+}
+
+/// The tokens of an organisation that one key signed.
+#[derive(FromRow)]
+pub(super) struct OutstandingRow {
+    chain: String,
+    tokens: i64,
+    latest: i64,
+}
+
+impl TryFrom<OutstandingRow> for OutstandingTokens {
+    type Error = StoreError;
+
+    fn try_from(row: OutstandingRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            organization_id: parse("audit.chain", &row.chain)?,
+            count: u64::try_from(row.tokens).unwrap_or(0),
+            latest_exp: Timestamp::from_secs(row.latest),
+        })
+    }
 }
 
 fn time(ms: Option<i64>) -> Option<Timestamp> {
@@ -276,6 +301,10 @@ pub(super) struct IssuerKeyRow {
     activated_at: Option<i64>,
     retiring_at: Option<i64>,
     retired_at: Option<i64>,
+    longest_life: i64,
+    wanted_at: Option<i64>,
+    seen_at: Option<i64>,
+    seen_max_age: i64,
 }
 
 impl TryFrom<IssuerKeyRow> for IssuerKey {
@@ -300,6 +329,12 @@ impl TryFrom<IssuerKeyRow> for IssuerKey {
             activated_at: time(row.activated_at),
             retiring_at: time(row.retiring_at),
             retired_at: time(row.retired_at),
+            facts: KeyFacts {
+                longest_life: seconds(row.longest_life),
+                wanted_at: time(row.wanted_at),
+                seen_at: time(row.seen_at),
+                seen_max_age: seconds(row.seen_max_age),
+            },
         })
     }
 }

@@ -90,23 +90,66 @@ pub(super) const ENROL_ENVIRONMENT: &str = "UPDATE environments SET state = 'enr
      stopped_at, role_arns";
 
 pub(super) const INSERT_ISSUER_KEY: &str = "INSERT INTO issuer_keys (id, issuer, kid, algorithm, \
-     public_key, certificate, sealed, created_at, activated_at, retiring_at, retired_at, reference) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING";
+     public_key, certificate, sealed, created_at, activated_at, retiring_at, retired_at, reference, \
+     longest_life, wanted_at, seen_at, seen_max_age) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
+     ON CONFLICT DO NOTHING";
 
 pub(super) const SELECT_ISSUER_KEYS: &str = "SELECT id, issuer, kid, algorithm, public_key, \
-     certificate, sealed, reference, created_at, activated_at, retiring_at, retired_at \
-     FROM issuer_keys \
+     certificate, sealed, reference, created_at, activated_at, retiring_at, retired_at, \
+     longest_life, wanted_at, seen_at, seen_max_age FROM issuer_keys \
      WHERE issuer = $1 AND retired_at IS NULL ORDER BY created_at, id";
 
 pub(super) const SELECT_ISSUER_KEY: &str = "SELECT id, issuer, kid, algorithm, public_key, \
-     certificate, sealed, reference, created_at, activated_at, retiring_at, retired_at \
-     FROM issuer_keys \
+     certificate, sealed, reference, created_at, activated_at, retiring_at, retired_at, \
+     longest_life, wanted_at, seen_at, seen_max_age FROM issuer_keys \
      WHERE id = $1";
 
 pub(super) const SELECT_SEALED_KEY: &str = "SELECT id, issuer, kid, algorithm, public_key, \
-     certificate, sealed, reference, created_at, activated_at, retiring_at, retired_at \
-     FROM issuer_keys \
+     certificate, sealed, reference, created_at, activated_at, retiring_at, retired_at, \
+     longest_life, wanted_at, seen_at, seen_max_age FROM issuer_keys \
      WHERE sealed IS NOT NULL LIMIT 1";
+
+pub(super) const SELECT_ENDED_EXTERNAL_KEYS: &str = "SELECT id, issuer, kid, algorithm, public_key, \
+     certificate, sealed, reference, created_at, activated_at, retiring_at, retired_at, \
+     longest_life, wanted_at, seen_at, seen_max_age FROM issuer_keys WHERE issuer = $1 \
+     AND reference IS NOT NULL AND (retiring_at IS NOT NULL OR retired_at IS NOT NULL) \
+     ORDER BY created_at, id";
+
+// Each step of a key names the state that it starts from: of simultaneous tries one changes a row.
+
+pub(super) const ACTIVATE_KEY: &str = "UPDATE issuer_keys SET activated_at = $2, \
+     longest_life = $3 WHERE id = $1 \
+     AND activated_at IS NULL AND retiring_at IS NULL AND retired_at IS NULL";
+
+pub(super) const RETIRE_KEY: &str = "UPDATE issuer_keys SET retiring_at = $2, sealed = NULL \
+     WHERE id = $1 AND activated_at IS NOT NULL AND retiring_at IS NULL AND retired_at IS NULL";
+
+pub(super) const EXPIRE_KEY: &str = "UPDATE issuer_keys SET retired_at = $2 \
+     WHERE id = $1 AND retiring_at IS NOT NULL AND retired_at IS NULL";
+
+pub(super) const WITHDRAW_KEY: &str = "UPDATE issuer_keys SET retired_at = $2, sealed = NULL \
+     WHERE id = $1 AND retired_at IS NULL";
+
+pub(super) const WANT_KEY: &str = "UPDATE issuer_keys SET wanted_at = $2 WHERE id = $1 \
+     AND wanted_at IS NULL AND activated_at IS NULL AND retired_at IS NULL";
+
+pub(super) const FORGET_KEY: &str = "UPDATE issuer_keys SET reference = NULL WHERE id = $1 \
+     AND reference IS NOT NULL AND (retiring_at IS NOT NULL OR retired_at IS NOT NULL)";
+
+pub(super) const RESEAL_KEY: &str =
+    "UPDATE issuer_keys SET sealed = $3 WHERE id = $1 AND sealed = $2";
+
+pub(super) const NOTE_TOKEN_LIFE: &str = "UPDATE issuer_keys \
+     SET longest_life = CASE WHEN longest_life < $2 THEN $2 ELSE longest_life END \
+     WHERE id = $1 AND activated_at IS NOT NULL AND retiring_at IS NULL AND retired_at IS NULL";
+
+pub(super) const NOTE_SEEN: &str = "UPDATE issuer_keys SET seen_at = $2, seen_max_age = $3 \
+     WHERE id = $1 AND seen_at IS NULL AND activated_at IS NULL AND retired_at IS NULL";
+
+pub(super) const SELECT_NEWEST_TIME: &str = "SELECT newest FROM clock";
+
+pub(super) const NOTE_TIME: &str = "UPDATE clock SET newest = $1 WHERE newest < $1";
 
 pub(super) const ADMIN_EXISTS: &str = "SELECT 1 FROM admin_tokens LIMIT 1";
 

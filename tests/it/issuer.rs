@@ -28,6 +28,7 @@ mod heavy;
 mod keys;
 mod mints;
 mod replay;
+mod rotation;
 mod secrets;
 mod start;
 mod stop;

@@ -43,6 +43,11 @@ macro_rules! conformance {
                 credentials,
                 issuer_keys,
                 issuer_keys_that_collide,
+                issuer_keys_step_by_step,
+                issuer_keys_step_only_from_their_state,
+                issuer_keys_are_noted,
+                outstanding_tokens,
+                the_newest_time,
                 mints,
                 mints_refused,
                 jtis_outlive_a_restart,
@@ -59,7 +64,8 @@ macro_rules! conformance {
                 nothing_is_minted_after_a_stop,
                 waiters_that_leave_harm_nobody,
                 changes_and_mints_interleave,
-                one_administrator_is_the_first
+                one_administrator_is_the_first,
+                one_of_many_rotations_is_applied
             ]
         );
     };

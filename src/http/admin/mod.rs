@@ -52,4 +52,6 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/principals/admitted", post(principals::admitted))
         .route("/organizations/{organization}/mints", get(mints::list))
         .route("/keys", get(keys::list))
+        .route("/keys/rotate", post(keys::rotate))
+        .route("/keys/{kid}/compromise", post(keys::compromise))
 }

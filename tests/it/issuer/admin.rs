@@ -66,7 +66,7 @@ fn all_routes(organization: &str, project: &str, environment: &str) -> Vec<Reque
 }
 
 /// A token for one organisation only, as a later version will make them.
-async fn scoped(world: &World, organization: &str, expires_at: Option<i64>) -> String {
+pub(super) async fn scoped(world: &World, organization: &str, expires_at: Option<i64>) -> String {
     let token = format!("idp_admin_{organization}");
     sqlx::query(
         "INSERT INTO admin_tokens (id, hash, organization_id, created_at, expires_at) \

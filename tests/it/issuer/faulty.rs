@@ -21,7 +21,10 @@ use idp::{
     jose::SealingKey,
     ports::{
         AdminStore, AdminToken, AuditRecord, AuditStore, Change, EnrolOutcome, EnrolmentStore,
-    EnvironmentStore, InsertOutcome, IssuerKeyStore, ListedPrincipal, MintOutcome, MintRequest, MintStore, OrganizationStore, Page, PrincipalStore, ProjectStore, StopOutcome, Store, StoreError, EnvironmentChange, OrganizationChange,
+        EnvironmentChange, EnvironmentStore, InsertOutcome, IssuerKeyStore, KeyChange, KeyNote,
+        KeyStep, ListedPrincipal, MintOutcome, MintRequest, MintStore, OrganizationChange,
+        OrganizationStore, OutstandingTokens, Page, PrincipalStore, ProjectStore, StopOutcome,
+        Store, StoreError,
     },
     service::{Keystore, Nonces, Parts, Pool, Service, open_key_ring},
     store::SqliteStore,
@@ -123,6 +126,13 @@ delegate!(IssuerKeyStore {
     no_reads any_sealed_key() -> Option<IssuerKey>;
     no_writes create_issuer_keys(keys: &[IssuerKey], event: AuditEvent) -> InsertOutcome;
     no_reads issuer_key(id: KeyId) -> Option<IssuerKey>;
+    no_writes change_issuer_keys(
+        steps: &[KeyStep], at: Timestamp, event: AuditEvent
+    ) -> KeyChange;
+    no_writes note_issuer_key(id: KeyId, note: KeyNote) -> Change;
+    no_reads ended_external_keys(issuer: &Issuer) -> Vec<IssuerKey>;
+    no_writes note_time(now: Timestamp) -> Timestamp;
+    no_reads outstanding_tokens(kid: &str, now: Timestamp) -> Vec<OutstandingTokens>;
 });
 
 #[async_trait]
@@ -196,7 +206,8 @@ impl FaultyServer {
             external: None,
             pool: pool.clone(),
         };
-        let keys = open_key_ring(&*store, keystore, &*world.clock, &SystemRandom);
+        let life = settings.tokens.max_ttl.duration();
+        let keys = open_key_ring(&*store, keystore, life, &*world.clock, &SystemRandom);
         let service = Arc::new(Service::new(Parts {
             keys: Arc::new(keys.await.unwrap()),
             store: store.clone(),
@@ -204,6 +215,8 @@ impl FaultyServer {
             random: Arc::new(SystemRandom),
             issuer: settings.issuer.clone(),
             tokens: settings.tokens,
+            rotation: settings.keys.rotation,
+            publication: None,
             nonces: Nonces::new(&[0; 32], settings.issuer.clone()),
             pool: pool.clone(),
         }));

@@ -11,7 +11,7 @@ use axum::Router;
 use idp::{
     config::{KeySettings, LimitSettings, Settings, TokenSettings},
     domain::{
-        Clock as _, DatabaseUrl, ExposeSecret as _, OrganizationId, SigningAlgorithm,
+        Clock as _, DatabaseUrl, ExposeSecret as _, OrganizationId, Rotation, SigningAlgorithm,
         SimulatedClock, SystemRandom, Timestamp, TokenLifetime,
     },
     ports::{AuditRecord, AuditStore as _},
@@ -61,6 +61,8 @@ pub(crate) fn settings(dir: &TempDir) -> Settings {
         keys: KeySettings {
             encryption_key_file: dir.path().join("key-encryption-key"),
             algorithm: SigningAlgorithm::Es256,
+            rotation: Rotation::default(),
+            check_publication: false,
         },
         tls: None,
         ops_listen: None,

@@ -1,15 +1,20 @@
 //! Many at once: each ends in its own way, and exactly one where there can be only one.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use idp::{
     domain::{AdminTokenId, SystemRandom},
-    ports::{AdminToken, EnrolOutcome, InsertOutcome, MintOutcome, StopOutcome},
+    ports::{
+        AdminToken, EnrolOutcome, InsertOutcome, KeyChange, KeyStep, MintOutcome, StopOutcome,
+    },
     store::first_broken,
 };
 
-use super::{Database, fixture::World};
+use super::{
+    Database,
+    fixture::{World, issuer},
+};
 
 pub(super) async fn mints_together_end_each_its_own_way(database: &impl Database) {
     let world = World::new(database).await;
@@ -266,4 +271,42 @@ pub(super) async fn one_administrator_is_the_first(database: &impl Database) {
         .filter(|outcome| **outcome == InsertOutcome::Inserted)
         .count();
     assert_eq!(first, 1);
+}
+
+pub(super) async fn one_of_many_rotations_is_applied(database: &impl Database) {
+    let world = Arc::new(World::new(database).await);
+    let mut active = world.issuer_key("active", issuer().as_str());
+    active.activated_at = Some(world.now());
+    let pending = world.issuer_key("pending", issuer().as_str());
+    let keys = [active.clone(), pending.clone()];
+    world
+        .store
+        .create_issuer_keys(&keys, world.event(None))
+        .await
+        .unwrap();
+    let rotations: Vec<_> = (0..16)
+        .map(|n| {
+            let next = world.issuer_key(&format!("next-{n}"), issuer().as_str());
+            let steps = [
+                KeyStep::Retire(active.id),
+                KeyStep::Activate(pending.id, Duration::from_mins(1)),
+                KeyStep::Create(Box::new(next)),
+            ];
+            let (world, event) = (world.clone(), world.event(None));
+            tokio::spawn(async move {
+                world
+                    .store
+                    .change_issuer_keys(&steps, world.now(), event)
+                    .await
+                    .unwrap()
+            })
+        })
+        .collect();
+    let mut applied = 0;
+    for rotation in rotations {
+        applied += usize::from(rotation.await.unwrap() == KeyChange::Applied);
+    }
+    assert_eq!(applied, 1);
+    assert_eq!(world.store.issuer_keys(&issuer()).await.unwrap().len(), 3);
+    assert_eq!(world.length(None).await, 2);
 }

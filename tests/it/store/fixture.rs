@@ -11,7 +11,7 @@ use std::{
 use idp::{
     domain::{
         Actor, Audience, AuditEvent, AwsClaims, Environment, EnvironmentId, EnvironmentState,
-        Issuer, IssuerKey, JOIN_TOKEN_LIFE, JoinToken, JoinTokenId, KeyId, Organization,
+        Issuer, IssuerKey, JOIN_TOKEN_LIFE, JoinToken, JoinTokenId, KeyFacts, KeyId, Organization,
         OrganizationId, Project, ProjectId, PublicJwk, Random as _, SigningAlgorithm,
         SimulatedClock, SystemRandom, Timestamp,
     },
@@ -196,6 +196,7 @@ impl World {
             activated_at: None,
             retiring_at: None,
             retired_at: None,
+            facts: KeyFacts::default(),
         }
     }
 

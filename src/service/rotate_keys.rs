@@ -1,0 +1,224 @@
+//! Keys that rotate by themselves. Every step is first stored, then published, and only then signs;
+//! the store lets one of several replicas take a step and tells the others that they were overtaken.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use serde_json::json;
+
+use super::{KeyRingError, Service};
+use crate::{
+    domain::{AuditEvent, Due, IssuerKey, JWKS_MAX_AGE, KeyId, KeyState, Schedule, Timestamp},
+    ports::{KeyChange, KeyNote, KeyStep, StoreError},
+};
+
+/// By how much the clocks of replicas may differ before it is worth a word.
+const CLOCK_TOLERANCE: Duration = Duration::from_mins(1);
+
+/// How often the public address of an issuer that is published elsewhere is looked at.
+const LOOK_EVERY: Duration = Duration::from_mins(1);
+
+/// The most steps that one round takes: more than a round ever finds.
+const MOST_STEPS: usize = 24;
+
+impl Service {
+    /// Reads the keys and does what is due by the clock: makes the pending key, promotes it, takes
+    /// retired keys out of the JWKS, destroys what ended in an external keystore. Every replica calls
+    /// it every few seconds; that is also how it learns what others did.
+    ///
+    /// # Errors
+    /// The database or the keystore. What was done is done; the next call goes on.
+    pub async fn keep_keys(&self) -> Result<(), KeyRingError> {
+        self.compare_clock().await?;
+        let mut keys = self.keys.reload(&*self.store).await?;
+        if self.look_for_pending(&keys).await? {
+            keys = self.keys.reload(&*self.store).await?;
+        }
+        for _ in 0..MOST_STEPS {
+            let Some(due) = self.schedule(&keys).due(self.clock.now()) else {
+                break;
+            };
+            self.carry_out(due, &keys).await?;
+            keys = self.keys.reload(&*self.store).await?;
+        }
+        self.destroy_ended().await
+    }
+
+    pub(super) fn schedule<'a>(&self, keys: &'a [IssuerKey]) -> Schedule<'a> {
+        Schedule {
+            keys,
+            algorithm: self.keys.algorithm(),
+            rotation: self.rotation,
+            published_elsewhere: self.publication.is_some(),
+        }
+    }
+
+    async fn carry_out(&self, due: Due, keys: &[IssuerKey]) -> Result<(), KeyRingError> {
+        let kid = |id: KeyId| {
+            let key = keys.iter().find(|key| key.id == id);
+            key.map(|key| key.kid.clone()).unwrap_or_default()
+        };
+        match due {
+            Due::Create => {
+                let key = self.make_key().await?;
+                let mut event = self.event("key.create", &*key.kid);
+                event.details = json!({ "algorithm": key.algorithm.as_str() });
+                self.change_keys(vec![KeyStep::Create(Box::new(key))], event)
+                    .await?;
+            }
+            Due::Promote(id) => {
+                let event = self.event("key.rotate", kid(id));
+                self.promote(keys, id, "planned", event).await?;
+            }
+            Due::Expire(id) => {
+                let event = self.event("key.retire", kid(id));
+                self.change_keys(vec![KeyStep::Expire(id)], event).await?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn make_key(&self) -> Result<IssuerKey, KeyRingError> {
+        let keystore = self.keys.keystore();
+        keystore.make(&*self.clock, &*self.random).await
+    }
+
+    /// Retires what signs, lets the pending key sign, and makes the next pending one: all or nothing.
+    pub(super) async fn promote(
+        &self,
+        keys: &[IssuerKey],
+        pending: KeyId,
+        reason: &'static str,
+        mut event: AuditEvent,
+    ) -> Result<KeyChange, KeyRingError> {
+        let next = self.make_key().await?;
+        let mut steps = Vec::new();
+        let mut retired = Vec::new();
+        for key in keys {
+            match key.state() {
+                KeyState::Active => {
+                    retired.push(key.kid.clone());
+                    steps.push(KeyStep::Retire(key.id));
+                }
+                // Of an algorithm that the issuer no longer uses.
+                KeyState::Pending if key.id != pending => steps.push(KeyStep::Withdraw(key.id)),
+                _ => {}
+            }
+        }
+        event.details = json!({ "reason": reason, "retired": retired, "pending": next.kid });
+        steps.push(KeyStep::Activate(pending, self.tokens.max_ttl.duration()));
+        steps.push(KeyStep::Create(Box::new(next)));
+        self.change_keys(steps, event).await
+    }
+
+    /// Takes the steps, unless another replica was quicker: then the keys that were made for them are
+    /// of no use.
+    pub(super) async fn change_keys(
+        &self,
+        steps: Vec<KeyStep>,
+        event: AuditEvent,
+    ) -> Result<KeyChange, KeyRingError> {
+        let (action, target, at) = (event.action, event.target.clone(), event.at);
+        let changed = self.store.change_issuer_keys(&steps, at, event).await?;
+        if changed == KeyChange::Applied {
+            tracing::info!(action, kid = target, "the issuer's keys changed");
+        } else {
+            tracing::debug!(action, kid = target, "another replica was quicker");
+            for step in &steps {
+                if let KeyStep::Create(key) = step
+                    && let Some(reference) = &key.reference
+                {
+                    self.keys.keystore().destroy(reference).await;
+                }
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Where the JWKS are published elsewhere, looks whether the pending key has come there. Whether
+    /// that was noted just now.
+    async fn look_for_pending(&self, keys: &[IssuerKey]) -> Result<bool, StoreError> {
+        let (Some(fetch), Some(pending)) = (&self.publication, self.schedule(keys).pending())
+        else {
+            return Ok(false);
+        };
+        let now = self.clock.now();
+        let last = self.looked_at.load(Ordering::Relaxed);
+        if pending.facts.seen_at.is_some()
+            || (now >= Timestamp::from_ms(last) && now.since(Timestamp::from_ms(last)) < LOOK_EVERY)
+        {
+            return Ok(false);
+        }
+        self.looked_at.store(now.ms(), Ordering::Relaxed);
+        let found = match fetch.fetch(&self.issuer).await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(%error, kid = pending.kid, "cannot look for the pending key at the \
+                    issuer's public address; it will not sign before it was seen there");
+                return Ok(false);
+            }
+        };
+        let there = found.jwks["keys"].as_array().is_some_and(|published| {
+            published
+                .iter()
+                .any(|key| key["kid"].as_str() == Some(&pending.kid))
+        });
+        if !there {
+            tracing::warn!(
+                issuer = %self.issuer, kid = pending.kid,
+                "the pending key is not at the issuer's public address yet: publish the keys again \
+                 (idp publish); it will not sign before"
+            );
+            return Ok(false);
+        }
+        let seen = KeyNote::Seen {
+            at: now,
+            max_age: found.max_age.max(JWKS_MAX_AGE),
+        };
+        self.store.note_issuer_key(pending.id, seen).await?;
+        tracing::info!(
+            kid = pending.kid,
+            "the pending key was seen at the public address"
+        );
+        Ok(true)
+    }
+
+    /// Destroys the private halves of keys that signed their last in an external keystore. One that
+    /// cannot be destroyed now is tried again with the next round.
+    async fn destroy_ended(&self) -> Result<(), KeyRingError> {
+        for key in self.store.ended_external_keys(&self.issuer).await? {
+            let Some(reference) = key.reference else {
+                continue;
+            };
+            if self.keys.keystore().destroy(&reference).await {
+                let event = self.event("key.destroy", key.kid);
+                let forget = KeyStep::Forget(key.id);
+                self.change_keys(vec![forget], event).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notices a clock that is behind the newest time that any replica ever noted.
+    async fn compare_clock(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let newest = self.store.note_time(now).await?;
+        let behind = newest.since(now);
+        let behind = if behind > CLOCK_TOLERANCE {
+            behind
+        } else {
+            Duration::ZERO
+        };
+        let millis = i64::try_from(behind.as_millis()).unwrap_or(i64::MAX);
+        let before = self.clock_behind.swap(millis, Ordering::Relaxed);
+        if before == 0 && millis > 0 {
+            tracing::error!(
+                %now, %newest,
+                "the clock was set back: it is behind a time that was seen before; keys do not \
+                 rotate by times that lie in the future; correct the clock"
+            );
+        } else if before > 0 && millis == 0 {
+            tracing::info!(%now, "the clock has caught up");
+        }
+        Ok(())
+    }
+}
