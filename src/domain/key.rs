@@ -87,6 +87,19 @@ pub enum KeyState {
     Retired,
 }
 
+impl KeyState {
+    /// The name in the API and in messages.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Active => "active",
+            Self::Retiring => "retiring",
+            Self::Retired => "retired",
+        }
+    }
+}
+
 /// What is noted of a key for its rotation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KeyFacts {

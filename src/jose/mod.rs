@@ -1,6 +1,7 @@
 //! JOSE: JWKs and their thumbprints, compact JWS, verifying, signing keys, and sealing of private
 //! keys at rest.
 
+mod backup;
 mod certificate;
 mod der;
 mod digest;
@@ -12,6 +13,7 @@ mod seal;
 mod token;
 mod verifying_key;
 
+pub use backup::{BackupError, export, import, is_encrypted};
 pub use certificate::UnsignedCertificate;
 pub use digest::sha256;
 pub use encoding::{decode as base64url_decode, encode as base64url_encode};

@@ -82,6 +82,16 @@ impl PrivateKey {
         Ok(Self::from_pair(pair))
     }
 
+    /// Parses an EC key on P-256 as RFC 5915 has it.
+    ///
+    /// # Errors
+    /// Not such a key.
+    pub fn from_sec1(der: &[u8]) -> Result<Self, KeyError> {
+        EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, der)
+            .map(|pair| Self::from_pair(Pair::Ec(pair)))
+            .map_err(|error| KeyError::Rejected("ES256", error.to_string()))
+    }
+
     /// The key as PKCS #8 in DER, wiped when dropped.
     ///
     /// # Errors

@@ -319,6 +319,9 @@ pub trait IssuerKeyStore: Send + Sync {
     /// key-encryption key on.
     async fn any_sealed_key(&self) -> Result<Option<IssuerKey>, StoreError>;
 
+    /// Every key whose private half is sealed, of whatever issuer.
+    async fn sealed_keys(&self) -> Result<Vec<IssuerKey>, StoreError>;
+
     /// Adds keys, all or none. [`InsertOutcome::Exists`] where the issuer has an active key of an
     /// algorithm already and one of these is active too, or where a `kid` was ever used before.
     async fn create_issuer_keys(

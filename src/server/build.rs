@@ -9,7 +9,7 @@ use crate::{
     config::Settings,
     domain::{Clock, DatabaseUrl, Random},
     ports::{KeyFetch, Store, StoreError},
-    service::{KeyRingError, Keystore, Nonces, Parts, Pool, Service, open_key_ring},
+    service::{KeyRingError, Keystore, Nonces, Parts, Pool, Sealing, Service, open_key_ring},
     store::{OpenError, PostgresOpenError, PostgresStore, SqliteStore},
     upstream::{guard::Allow, http::HttpSettings, keys::HttpKeyFetch},
 };
@@ -87,10 +87,9 @@ impl Server {
         let store = open_store(&settings.database_url, clock.clone()).await?;
         let file = &settings.keys.encryption_key_file;
         let may_create = store.any_sealed_key().await?.is_none();
-        let sealing = key_file::read_or_create(file, may_create, &*random)?;
-        let nonce_key = sealing
-            .derive("enrolment nonce")
-            .map_err(|error| StartError::Keys(error.into()))?;
+        let sealing = Sealing::new(key_file::read_or_create(file, may_create, &*random)?);
+        let again = file.clone();
+        let sealing = Arc::new(sealing.rereading(move || key_file::read(&again).ok()));
         let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let pool =
             Pool::new(threads, settings.limits.signing_queue).map_err(StartError::Threads)?;
@@ -98,7 +97,7 @@ impl Server {
         let keystore = Keystore {
             issuer: settings.issuer.clone(),
             algorithm: settings.keys.algorithm,
-            sealing,
+            sealing: sealing.clone(),
             external: None,
             pool: pool.clone(),
         };
@@ -120,7 +119,7 @@ impl Server {
             keys: Arc::new(keys),
             rotation: settings.keys.rotation,
             publication: publication(&settings),
-            nonces: Nonces::new(&nonce_key, settings.issuer.clone()),
+            nonces: Nonces::new(sealing, settings.issuer.clone()),
             pool,
         });
         Ok(Self {

@@ -50,7 +50,7 @@ pub enum KeyFileError {
     },
 }
 
-/// Reads the key, or makes it where `may_create` (no stored key was sealed yet). Of two processes
+/// Reads the keys, or makes one where `may_create` (no stored key was sealed yet). Of two processes
 /// that make it together one does and the other reads it.
 ///
 /// # Errors
@@ -59,7 +59,7 @@ pub(super) fn read_or_create(
     path: &Path,
     may_create: bool,
     random: &dyn Random,
-) -> Result<SealingKey, KeyFileError> {
+) -> Result<Vec<SealingKey>, KeyFileError> {
     let failed = |reason| KeyFileError::Io {
         path: path.to_owned(),
         reason,
@@ -71,7 +71,7 @@ pub(super) fn read_or_create(
         Err(_) => {
             let key = SealingKey::generate(random);
             match create(path, &key) {
-                Ok(()) => Ok(key),
+                Ok(()) => Ok(vec![key]),
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => read(path),
                 Err(error) => Err(failed(error)),
             }
@@ -96,7 +96,8 @@ fn create(path: &Path, key: &SealingKey) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-fn read(path: &Path) -> Result<SealingKey, KeyFileError> {
+/// The keys in the file, one a line: a second one while stored keys are sealed anew.
+pub(super) fn read(path: &Path) -> Result<Vec<SealingKey>, KeyFileError> {
     let failed = |reason| KeyFileError::Io {
         path: path.to_owned(),
         reason,
@@ -120,7 +121,18 @@ fn read(path: &Path) -> Result<SealingKey, KeyFileError> {
     let text = io::read_to_string(file)
         .map(Zeroizing::new)
         .map_err(failed)?;
-    SealingKey::from_text(&text).map_err(|error| malformed(error.to_string()))
+    let mut keys: Vec<SealingKey> = Vec::new();
+    for line in text.trim().lines() {
+        let key = SealingKey::from_text(line).map_err(|error| malformed(error.to_string()))?;
+        if keys.iter().any(|known| *known.to_text() == *key.to_text()) {
+            return Err(malformed("it holds the same key twice".to_owned()));
+        }
+        keys.push(key);
+    }
+    if keys.is_empty() {
+        return Err(malformed("it is empty".to_owned()));
+    }
+    Ok(keys)
 }
 
 #[cfg(test)]
@@ -137,8 +149,28 @@ mod tests {
         let made = read_or_create(&path, true, &SystemRandom).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         let read = read_or_create(&path, false, &SystemRandom).unwrap();
-        assert_eq!(*made.to_text(), *read.to_text());
+        assert_eq!(*made[0].to_text(), *read[0].to_text());
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn may_hold_a_second_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        read_or_create(&path, true, &SystemRandom).unwrap();
+        let first = fs::read_to_string(&path).unwrap();
+        let second = SealingKey::generate(&SystemRandom).to_text();
+        fs::write(&path, format!("{first}{}\n", *second)).unwrap();
+        let keys = read(&path).unwrap();
+        assert_eq!(keys.len(), 2);
+        assert_eq!(*keys[0].to_text(), first.trim());
+        fs::write(&path, format!("{first}{first}")).unwrap();
+        assert!(
+            read(&path)
+                .unwrap_err()
+                .to_string()
+                .contains("same key twice")
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod listener;
 mod publish;
 mod run;
 mod sts;
+mod vault;
 
 pub use build::{Server, StartError};
 pub use dev::{Dev, DevDir, DevError, ROLE_ARN};
@@ -15,3 +16,4 @@ pub use listener::{Bound, ListenError, bind};
 pub use publish::{PublishError, publish};
 pub use run::{bootstrap_admin, serve, stop_signal};
 pub use sts::{RolesChange, StandaloneSts, StsError};
+pub use vault::{Reseal, Vault, VaultError};

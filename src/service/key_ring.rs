@@ -173,9 +173,32 @@ impl KeyRing {
             return Ok(before);
         }
         self.note_token_life(store, &keys).await?;
+        self.open_changed(&before, &keys);
         let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
         *ring = Ring::new(&self.keystore, keys, Some(&ring)).map_err(StoreError::Corrupt)?;
         Ok(ring.keys.clone())
+    }
+
+    /// Opens what is new or was sealed anew, though nobody needs it yet: so a key that does not open is
+    /// known long before it is to sign, and what this server seals next is sealed like the others.
+    fn open_changed(&self, before: &[IssuerKey], keys: &[IssuerKey]) {
+        let known = |key: &IssuerKey| {
+            before
+                .iter()
+                .any(|old| old.id == key.id && old.sealed == key.sealed)
+        };
+        for key in keys
+            .iter()
+            .filter(|key| key.sealed.is_some() && !known(key))
+        {
+            if let Err(error) = self.keystore.open(key) {
+                tracing::error!(
+                    error,
+                    "a stored key does not open; put the key-encryption key that sealed it into \
+                     keys.encryption_key_file before the next rotation"
+                );
+            }
+        }
     }
 
     /// Before the active key signs a token of this server, it is noted how long it may live: the key

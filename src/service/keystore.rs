@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{KeyRingError, Pool};
+use super::{KeyRingError, Pool, Sealing};
 use crate::{
     domain::{Clock, Issuer, IssuerKey, KeyFacts, KeyId, PublicJwk, Random, SigningAlgorithm},
-    jose::{PrivateKey, SealingKey, UnsignedCertificate, thumbprint},
+    jose::{PrivateKey, UnsignedCertificate, thumbprint},
     ports::{ExternalKeys, SignError, Signer},
 };
 
@@ -19,7 +19,7 @@ pub struct Keystore {
     /// What new keys sign with.
     pub algorithm: SigningAlgorithm,
     /// What seals private halves in the database.
-    pub sealing: SealingKey,
+    pub sealing: Arc<Sealing>,
     /// Where new keys are made and kept if not in the database. Keys that are sealed go on signing
     /// until their time is over.
     pub external: Option<Arc<dyn ExternalKeys>>,

@@ -10,6 +10,7 @@ mod change_keys;
 mod credentials;
 mod enrol;
 mod issue_token;
+mod keep_private_keys;
 mod key_report;
 mod key_ring;
 mod mints;
@@ -20,6 +21,7 @@ mod pool;
 mod refusals;
 mod update;
 mod rotate_keys;
+mod sealing;
 
 use std::{
     net::IpAddr,
@@ -36,6 +38,9 @@ pub use authenticate_admin::{ADMIN_TOKEN_PREFIX, Administrator, bootstrap};
 pub use change_keys::{Compromised, Rotate, Rotated};
 pub use enrol::{EnrolRefusal, EnrolRequest, Enrolled};
 pub use issue_token::{IssuedToken, TokenRefusal, TokenRequest};
+pub use keep_private_keys::{
+    Imported, PrivateKeyRefusal, Resealed, import_key, reseal_keys, take_private_key,
+};
 pub use key_report::{Custody, KeyReport, KeyStatus};
 pub use key_ring::{KeyRing, Rendered};
 pub use mints::Mint;
@@ -43,6 +48,7 @@ pub use keystore::Keystore;
 pub use nonce::{NONCE_LIFE, Nonces};
 pub use open_key_ring::{KeyRingError, open_key_ring};
 pub use pool::{Overloaded, Pool};
+pub use sealing::Sealing;
 
 pub use crate::ports::{EnvironmentChange, OrganizationChange, Page, StoreError};
 
@@ -159,9 +165,13 @@ impl Service {
     }
 
     /// A fresh enrolment nonce.
-    #[must_use]
-    pub fn nonce(&self) -> String {
-        self.nonces.issue(&*self.clock, &*self.random)
+    ///
+    /// # Errors
+    /// Its key cannot be derived.
+    pub fn nonce(&self) -> Result<String, EnrolRefusal> {
+        self.nonces
+            .issue(&*self.clock, &*self.random)
+            .map_err(|error| EnrolRefusal::Unavailable(error.to_string()))
     }
 
     /// Whether the database answers.

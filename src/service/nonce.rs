@@ -1,12 +1,13 @@
 //! Enrolment nonces without a store: each carries its time and a MAC over it and the issuer.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use aws_lc_rs::hmac;
 
+use super::Sealing;
 use crate::{
     domain::{Clock, Issuer, Random, Timestamp},
-    jose::{base64url_decode, base64url_encode},
+    jose::{SealError, base64url_decode, base64url_encode},
 };
 
 /// How long a nonce can be used.
@@ -15,31 +16,36 @@ pub const NONCE_LIFE: Duration = Duration::from_mins(1);
 /// Epoch milliseconds, random bytes.
 const BODY: usize = 8 + 8;
 
-/// Issues and checks nonces. Replicas that derive the same key accept each other's.
+/// What the keys of nonces are derived for.
+const PURPOSE: &str = "enrolment nonce";
+
+/// Issues and checks nonces. Replicas that know the same key-encryption key accept each other's.
 #[derive(Debug)]
 pub struct Nonces {
-    key: hmac::Key,
+    sealing: Arc<Sealing>,
     issuer: Issuer,
 }
 
 impl Nonces {
-    /// Nonces for enrolment at `issuer`, under a secret key.
+    /// Nonces for enrolment at `issuer`, under keys that are derived from the key-encryption keys.
     #[must_use]
-    pub fn new(key: &[u8; 32], issuer: Issuer) -> Self {
-        Self {
-            key: hmac::Key::new(hmac::HMAC_SHA256, key),
-            issuer,
-        }
+    pub const fn new(sealing: Arc<Sealing>, issuer: Issuer) -> Self {
+        Self { sealing, issuer }
     }
 
-    pub(super) fn issue(&self, clock: &dyn Clock, random: &dyn Random) -> String {
+    pub(super) fn issue(
+        &self,
+        clock: &dyn Clock,
+        random: &dyn Random,
+    ) -> Result<String, SealError> {
+        let key = self.sealing.derive(PURPOSE)?;
         let mut nonce = clock.now().ms().to_be_bytes().to_vec();
         let mut salt = [0; BODY - 8];
         random.fill(&mut salt);
         nonce.extend_from_slice(&salt);
-        let mac = hmac::sign(&self.key, &self.input(&nonce));
+        let mac = hmac::sign(&hmac_key(&key), &self.input(&nonce));
         nonce.extend_from_slice(mac.as_ref());
-        base64url_encode(nonce)
+        Ok(base64url_encode(nonce))
     }
 
     /// Whether this is one of ours and fresh.
@@ -50,8 +56,15 @@ impl Nonces {
         let Some((body, mac)) = bytes.split_at_checked(BODY) else {
             return false;
         };
+        let Ok(keys) = self.sealing.derive_all(PURPOSE) else {
+            return false;
+        };
         // `hmac::verify` compares in constant time.
-        if hmac::verify(&self.key, &self.input(body), mac).is_err() {
+        let input = self.input(body);
+        if !keys
+            .iter()
+            .any(|key| hmac::verify(&hmac_key(key), &input, mac).is_ok())
+        {
             return false;
         }
         let Some(time) = body.first_chunk::<8>() else {
@@ -68,20 +81,36 @@ impl Nonces {
     }
 }
 
+fn hmac_key(derived: &[u8; 32]) -> hmac::Key {
+    hmac::Key::new(hmac::HMAC_SHA256, derived)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{SimulatedClock, SystemRandom};
+    use crate::{
+        domain::{SimulatedClock, SystemRandom},
+        jose::SealingKey,
+    };
+
+    fn nonces(sealing: &Arc<Sealing>, issuer: &str) -> Nonces {
+        Nonces::new(sealing.clone(), issuer.parse().unwrap())
+    }
+
+    fn sealing() -> Arc<Sealing> {
+        Arc::new(SealingKey::generate(&SystemRandom).into())
+    }
 
     #[test]
     fn lasts_a_minute_at_one_issuer() {
         let clock = SimulatedClock::new(Timestamp::from_secs(1_000));
-        let nonces = Nonces::new(&[1; 32], "https://a.example".parse().unwrap());
-        let nonce = nonces.issue(&clock, &SystemRandom);
+        let key = sealing();
+        let elsewhere = nonces(&key, "https://b.example");
+        let nonces = nonces(&key, "https://a.example");
+        let nonce = nonces.issue(&clock, &SystemRandom).unwrap();
         assert!(nonces.accepts(&nonce, clock.now()));
-        let elsewhere = Nonces::new(&[1; 32], "https://b.example".parse().unwrap());
         assert!(!elsewhere.accepts(&nonce, clock.now()));
-        let other_key = Nonces::new(&[2; 32], "https://a.example".parse().unwrap());
+        let other_key = Nonces::new(sealing(), "https://a.example".parse().unwrap());
         assert!(!other_key.accepts(&nonce, clock.now()));
         clock.advance(Duration::from_millis(59_999));
         assert!(nonces.accepts(&nonce, clock.now()));
@@ -92,7 +121,7 @@ mod tests {
 
     #[test]
     fn refuses_anything_else() {
-        let nonces = Nonces::new(&[1; 32], "https://a.example".parse().unwrap());
+        let nonces = nonces(&sealing(), "https://a.example");
         for bad in ["", "AA", "!", &"A".repeat(64), &"A".repeat(4096)] {
             assert!(!nonces.accepts(bad, Timestamp::from_secs(0)), "{bad}");
         }

@@ -110,6 +110,11 @@ pub(super) const SELECT_SEALED_KEY: &str = "SELECT id, issuer, kid, algorithm, p
      longest_life, wanted_at, seen_at, seen_max_age FROM issuer_keys \
      WHERE sealed IS NOT NULL LIMIT 1";
 
+pub(super) const SELECT_SEALED_KEYS: &str = "SELECT id, issuer, kid, algorithm, public_key, \
+     certificate, sealed, reference, created_at, activated_at, retiring_at, retired_at, \
+     longest_life, wanted_at, seen_at, seen_max_age FROM issuer_keys \
+     WHERE sealed IS NOT NULL ORDER BY created_at, id";
+
 pub(super) const SELECT_ENDED_EXTERNAL_KEYS: &str = "SELECT id, issuer, kid, algorithm, public_key, \
      certificate, sealed, reference, created_at, activated_at, retiring_at, retired_at, \
      longest_life, wanted_at, seen_at, seen_max_age FROM issuer_keys WHERE issuer = $1 \

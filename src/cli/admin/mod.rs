@@ -71,6 +71,7 @@ pub(super) fn run(args: Args, context: &Context) -> Outcome {
         Command::JoinToken(command) => api(context, async |api| command.run(&api).await),
         Command::Audit(command) => api(context, async |api| command.run(&api).await),
         Command::Key(command) => api(context, async |api| command.run(&api).await),
+        Command::Key(command) => key::run(command, context),
     }
 }
 

@@ -24,13 +24,13 @@ struct NonceResponse {
     issuer: Issuer,
 }
 
-pub(super) async fn nonce(State(app): AppState) -> impl IntoResponse {
+pub(super) async fn nonce(State(app): AppState) -> Result<impl IntoResponse, HttpError> {
     let answer = NonceResponse {
-        nonce: app.service.nonce(),
+        nonce: app.service.nonce()?,
         expires_in: NONCE_LIFE.as_secs(),
         issuer: app.service.issuer().clone(),
     };
-    (AppendHeaders(NO_STORE), Json(answer))
+    Ok((AppendHeaders(NO_STORE), Json(answer)))
 }
 
 #[derive(Deserialize)]

@@ -48,6 +48,16 @@ impl IssuerKeyStore for PostgresStore {
             .transpose()
     }
 
+    async fn sealed_keys(&self) -> Result<Vec<IssuerKey>, StoreError> {
+        query_as::<_, IssuerKeyRow>(sql::SELECT_SEALED_KEYS)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(store_error)?
+            .into_iter()
+            .map(TryInto::try_into)
+            .collect()
+    }
+
     async fn create_issuer_keys(
         &self,
         keys: &[IssuerKey],

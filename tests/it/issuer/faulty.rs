@@ -26,7 +26,7 @@ use idp::{
         OrganizationStore, OutstandingTokens, Page, PrincipalStore, ProjectStore, StopOutcome,
         Store, StoreError,
     },
-    service::{Keystore, Nonces, Parts, Pool, Service, open_key_ring},
+    service::{Keystore, Nonces, Parts, Pool, Sealing, Service, open_key_ring},
     store::SqliteStore,
 };
 use tokio::sync::Semaphore;
@@ -124,6 +124,7 @@ delegate!(EnrolmentStore {
 delegate!(IssuerKeyStore {
     no_reads issuer_keys(issuer: &Issuer) -> Vec<IssuerKey>;
     no_reads any_sealed_key() -> Option<IssuerKey>;
+    no_reads sealed_keys() -> Vec<IssuerKey>;
     no_writes create_issuer_keys(keys: &[IssuerKey], event: AuditEvent) -> InsertOutcome;
     no_reads issuer_key(id: KeyId) -> Option<IssuerKey>;
     no_writes change_issuer_keys(
@@ -199,10 +200,12 @@ impl FaultyServer {
         });
         let key = std::fs::read_to_string(&settings.keys.encryption_key_file).unwrap();
         let pool = Arc::new(Pool::new(NonZeroUsize::MIN, 1).unwrap());
+        let sealing = SealingKey::from_text(&key).unwrap();
+        let sealing = Arc::new(Sealing::from(sealing));
         let keystore = Keystore {
             issuer: settings.issuer.clone(),
             algorithm: settings.keys.algorithm,
-            sealing: SealingKey::from_text(&key).unwrap(),
+            sealing: sealing.clone(),
             external: None,
             pool: pool.clone(),
         };
@@ -217,7 +220,7 @@ impl FaultyServer {
             tokens: settings.tokens,
             rotation: settings.keys.rotation,
             publication: None,
-            nonces: Nonces::new(&[0; 32], settings.issuer.clone()),
+            nonces: Nonces::new(sealing, settings.issuer.clone()),
             pool: pool.clone(),
         }));
         let limit = Duration::from_secs(15);

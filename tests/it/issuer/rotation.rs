@@ -19,7 +19,7 @@ use idp::{
         ExternalKey, ExternalKeys, FetchError, FetchedKeys, IssuerKeyStore as _, KeyFetch, KeyStep,
         SignError,
     },
-    service::{Keystore, Nonces, Parts, Pool, Service, open_key_ring},
+    service::{Keystore, Nonces, Parts, Pool, Sealing, Service, open_key_ring},
     store::SqliteStore,
 };
 use serde_json::{Value, json};
@@ -46,10 +46,11 @@ async fn replica(world: &World, outside: Outside) -> Replica {
     let store = Arc::new(store.await.unwrap());
     let sealing = std::fs::read_to_string(&settings.keys.encryption_key_file).unwrap();
     let pool = Arc::new(Pool::new(NonZeroUsize::MIN, 64).unwrap());
+    let sealing = Arc::new(Sealing::from(SealingKey::from_text(&sealing).unwrap()));
     let keystore = Keystore {
         issuer: settings.issuer.clone(),
         algorithm: settings.keys.algorithm,
-        sealing: SealingKey::from_text(&sealing).unwrap(),
+        sealing: sealing.clone(),
         external: outside.external,
         pool: pool.clone(),
     };
@@ -65,7 +66,7 @@ async fn replica(world: &World, outside: Outside) -> Replica {
             keys: Arc::new(keys.unwrap()),
             rotation: settings.keys.rotation,
             publication: outside.publication,
-            nonces: Nonces::new(&[0; 32], settings.issuer.clone()),
+            nonces: Nonces::new(sealing, settings.issuer.clone()),
             pool,
         }),
     }

@@ -635,6 +635,10 @@ pub(super) async fn issuer_keys(database: &impl Database) {
     assert_eq!(store.issuer_key(absent.id).await.unwrap(), None);
     let sealed = store.any_sealed_key().await.unwrap().unwrap();
     assert!(sealed.sealed.is_some());
+    assert_eq!(
+        store.sealed_keys().await.unwrap(),
+        [&keys[0], &keys[1], &keys[3]].map(Clone::clone)
+    );
 }
 
 pub(super) async fn issuer_keys_that_collide(database: &impl Database) {

@@ -1,0 +1,220 @@
+//! Private keys that come from elsewhere, go elsewhere, or are sealed under another key-encryption key.
+//! These run on the server's machine beside the server, never over the API.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{KeyRingError, Keystore};
+use crate::{
+    domain::{AuditEvent, Clock, IssuerKey, KeyState, MOST_KEYS, Random},
+    jose::{PrivateKey, SealingKey, thumbprint},
+    ports::{KeyChange, KeyStep, Store, StoreError},
+};
+
+/// How often a change is tried that the server was quicker than.
+const TRIES: usize = 5;
+
+/// Why a private key was not exported, imported or sealed anew.
+#[derive(Debug, thiserror::Error)]
+pub enum PrivateKeyRefusal {
+    /// No such key, or no private half of it.
+    #[error("{0}")]
+    Absent(String),
+    /// The settings or what is stored do not allow it.
+    #[error("{0}")]
+    Unfit(String),
+    /// Keys.
+    #[error(transparent)]
+    Keys(#[from] KeyRingError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The server changed the keys at the same moment, again and again.
+    #[error("the server is changing its keys at this moment; try again")]
+    Overtaken,
+}
+
+/// Takes a sealed private key out of the database; recorded before it is returned.
+///
+/// # Errors
+/// See [`PrivateKeyRefusal`].
+pub async fn take_private_key(
+    store: &dyn Store,
+    keystore: &Keystore,
+    kid: &str,
+    clock: &dyn Clock,
+    random: &dyn Random,
+) -> Result<PrivateKey, PrivateKeyRefusal> {
+    let keys = store.issuer_keys(&keystore.issuer).await?;
+    let key = keys.iter().find(|key| key.kid == kid).ok_or_else(|| {
+        PrivateKeyRefusal::Absent(format!(
+            "issuer {} has no key {kid}; `idp admin key list` shows those it has",
+            keystore.issuer
+        ))
+    })?;
+    if key.reference.is_some() {
+        return Err(PrivateKeyRefusal::Absent(format!(
+            "the private half of key {kid} is in an external keystore and cannot leave it"
+        )));
+    }
+    let private = keystore.open(key).map_err(PrivateKeyRefusal::Absent)?;
+    let mut event = AuditEvent::new(clock, random, "key.export", kid);
+    event.details = json!({ "state": key.state() });
+    store.append(event).await?;
+    Ok(private)
+}
+
+/// What became of an imported key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Imported {
+    /// Its `kid`.
+    pub kid: String,
+    /// Pending; active where the issuer had no key.
+    pub state: KeyState,
+    /// The pending key that it took the place of, which is withdrawn and never signed.
+    pub replaced: Option<String>,
+}
+
+/// Lets a key that was made elsewhere be the next to sign; the first, where the issuer has none.
+///
+/// # Errors
+/// See [`PrivateKeyRefusal`].
+pub async fn import_key(
+    store: &dyn Store,
+    keystore: &Keystore,
+    private: &PrivateKey,
+    longest_life: Duration,
+    clock: &dyn Clock,
+    random: &dyn Random,
+) -> Result<Imported, PrivateKeyRefusal> {
+    if private.algorithm() != keystore.algorithm {
+        return Err(PrivateKeyRefusal::Unfit(format!(
+            "it is a key for {}, and the issuer signs with {}: set keys.algorithm to {0}, or import \
+             another key",
+            private.algorithm().as_str(),
+            keystore.algorithm.as_str()
+        )));
+    }
+    if keystore.external.is_some() {
+        return Err(PrivateKeyRefusal::Unfit(
+            "the settings keep private keys in an external keystore, so that none is in the process"
+                .to_owned(),
+        ));
+    }
+    let kid = thumbprint(private.public());
+    for _ in 0..TRIES {
+        let keys = store.issuer_keys(&keystore.issuer).await?;
+        if let Some(known) = keys.iter().find(|key| key.kid == kid) {
+            return Err(PrivateKeyRefusal::Unfit(format!(
+                "the issuer has key {kid} already ({})",
+                known.state().as_str()
+            )));
+        }
+        let mut key = keystore.seal(private, clock, random).await?;
+        let mut steps = Vec::new();
+        let mut replaced = None;
+        if keys.is_empty() {
+            key.activated_at = Some(key.created_at);
+            key.facts.longest_life = longest_life;
+        } else if let Some(pending) = keys.iter().find(|known| {
+            known.state() == KeyState::Pending && known.algorithm == keystore.algorithm
+        }) {
+            steps.push(KeyStep::Withdraw(pending.id));
+            replaced = Some(pending.kid.clone());
+        } else if keys.len() >= MOST_KEYS {
+            return Err(PrivateKeyRefusal::Unfit(
+                "ten keys are published already; wait until one leaves the JWKS".to_owned(),
+            ));
+        }
+        let state = key.state();
+        steps.push(KeyStep::Create(Box::new(key)));
+        let mut event = AuditEvent::new(clock, random, "key.import", &*kid);
+        event.details = json!({ "state": state, "replaced": replaced });
+        match store.change_issuer_keys(&steps, clock.now(), event).await? {
+            KeyChange::Applied => {
+                return Ok(Imported {
+                    kid,
+                    state,
+                    replaced,
+                });
+            }
+            KeyChange::Overtaken if !kid_is_free(store, keystore, &keys).await? => {}
+            KeyChange::Overtaken => {
+                return Err(PrivateKeyRefusal::Unfit(format!(
+                    "key {kid} was a key of this installation before, and no kid is used twice"
+                )));
+            }
+        }
+    }
+    Err(PrivateKeyRefusal::Overtaken)
+}
+
+/// Whether nothing else changed: then it was the `kid` that stood in the way.
+async fn kid_is_free(
+    store: &dyn Store,
+    keystore: &Keystore,
+    before: &[IssuerKey],
+) -> Result<bool, StoreError> {
+    Ok(store.issuer_keys(&keystore.issuer).await? == before)
+}
+
+/// How a re-sealing ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resealed {
+    /// Keys that were sealed anew just now.
+    pub now: usize,
+    /// Keys that were sealed under the new key-encryption key before.
+    pub before: usize,
+}
+
+/// Seals every private key in the database under `new`, all of them in one transaction.
+///
+/// # Errors
+/// See [`PrivateKeyRefusal`].
+pub async fn reseal_keys(
+    store: &dyn Store,
+    keystore: &Keystore,
+    new: &SealingKey,
+    clock: &dyn Clock,
+    random: &dyn Random,
+) -> Result<Resealed, PrivateKeyRefusal> {
+    for _ in 0..TRIES {
+        let keys = store.sealed_keys().await?;
+        let mut steps = Vec::new();
+        for key in &keys {
+            let (id, sealed) = (
+                key.id.to_string(),
+                key.sealed.as_deref().unwrap_or_default(),
+            );
+            if new.open(&key.kid, &id, sealed).is_ok() {
+                continue;
+            }
+            let secret = keystore
+                .sealing
+                .open(&key.kid, &id, sealed)
+                .map_err(|error| KeyRingError::Unreadable(format!("key {}: {error}", key.kid)))?;
+            let to = new
+                .seal(&key.kid, &id, &secret)
+                .map_err(KeyRingError::from)?;
+            steps.push(KeyStep::Reseal {
+                id: key.id,
+                from: sealed.to_owned(),
+                to,
+            });
+        }
+        let done = Resealed {
+            now: steps.len(),
+            before: keys.len() - steps.len(),
+        };
+        if steps.is_empty() {
+            return Ok(done);
+        }
+        let mut event = AuditEvent::new(clock, random, "key.reseal", keystore.issuer.as_str());
+        event.details = json!({ "keys": done.now });
+        if store.change_issuer_keys(&steps, clock.now(), event).await? == KeyChange::Applied {
+            return Ok(done);
+        }
+    }
+    Err(PrivateKeyRefusal::Overtaken)
+}
