@@ -16,6 +16,15 @@ pub const JOIN_TOKEN_PREFIX: &str = "idp_join_";
 /// How long a join token can be used.
 pub const JOIN_TOKEN_LIFE: Duration = Duration::from_mins(10);
 
+/// How long a key that was replaced is accepted after the first use of the one that replaced it. No
+/// shorter than the leeway that clocks of clients have: a client that reads the time before it reads
+/// its key can then never be taken for a thief.
+pub const FORMER_KEY_GRACE: Duration = Duration::from_mins(1);
+
+/// How many replaced keys of an environment are remembered. Keys are replaced daily, so that is a
+/// month in which a stolen or restored copy is noticed.
+pub const FORMER_KEYS_KEPT: u32 = 32;
+
 /// Where an environment stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -24,6 +33,9 @@ pub enum EnvironmentState {
     Pending,
     /// Has a key and gets tokens.
     Enrolled,
+    /// Gets no tokens until an administrator releases it or it enrols anew: one of its former keys
+    /// was used, so there may be a copy.
+    Quarantined,
     /// Gets no tokens any more; final.
     Stopped,
 }
@@ -35,6 +47,7 @@ impl EnvironmentState {
         match self {
             Self::Pending => "pending",
             Self::Enrolled => "enrolled",
+            Self::Quarantined => "quarantined",
             Self::Stopped => "stopped",
         }
     }
@@ -42,9 +55,14 @@ impl EnvironmentState {
     /// The state of that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Pending, Self::Enrolled, Self::Stopped]
-            .into_iter()
-            .find(|state| state.as_str() == name)
+        [
+            Self::Pending,
+            Self::Enrolled,
+            Self::Quarantined,
+            Self::Stopped,
+        ]
+        .into_iter()
+        .find(|state| state.as_str() == name)
     }
 }
 
@@ -69,6 +87,8 @@ pub struct Environment {
     pub created_at: Timestamp,
     /// When its present key was enrolled.
     pub enrolled_at: Option<Timestamp>,
+    /// Since when it is quarantined, if it is.
+    pub quarantined_at: Option<Timestamp>,
     /// When it was stopped.
     pub stopped_at: Option<Timestamp>,
 }
@@ -154,10 +174,11 @@ mod tests {
         for state in [
             EnvironmentState::Pending,
             EnvironmentState::Enrolled,
+            EnvironmentState::Quarantined,
             EnvironmentState::Stopped,
         ] {
             assert_eq!(EnvironmentState::from_name(state.as_str()), Some(state));
         }
-        assert_eq!(EnvironmentState::from_name("quarantined"), None);
+        assert_eq!(EnvironmentState::from_name("Stopped"), None);
     }
 }

@@ -31,7 +31,8 @@ pub use aws_claims::{
 pub use claims::{TokenClaims, TokenLifetime};
 pub use database_url::{DatabaseUrl, DatabaseUrlError};
 pub use environment::{
-    Credential, Environment, EnvironmentState, JOIN_TOKEN_LIFE, JOIN_TOKEN_PREFIX, JoinToken,
+    Credential, Environment, EnvironmentState, FORMER_KEY_GRACE, FORMER_KEYS_KEPT, JOIN_TOKEN_LIFE,
+    JOIN_TOKEN_PREFIX, JoinToken,
 };
 pub use id::{
     AdminTokenId, AssertionId, AuditId, EnvironmentId, IdError, JoinTokenId, KeyId, OrganizationId,

@@ -163,6 +163,10 @@ impl From<EnrolRefusal> for HttpError {
             EnrolRefusal::InvalidNonce => Self::oauth("invalid_nonce", detail),
             EnrolRefusal::InvalidProof(_) => Self::oauth("invalid_proof", detail),
             EnrolRefusal::InvalidJoinToken(_) => Self::oauth("invalid_grant", detail),
+            EnrolRefusal::InvalidClient(_) => {
+                Self::oauth("invalid_client", detail).with_status(StatusCode::UNAUTHORIZED)
+            }
+            EnrolRefusal::UnauthorizedClient(_) => Self::oauth("unauthorized_client", detail),
             EnrolRefusal::Unavailable(_) => {
                 Self::unavailable(Shape::OAuth("temporarily_unavailable"), detail)
             }

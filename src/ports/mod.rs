@@ -1,10 +1,15 @@
 //! The traits between the middle of the house and the outside world.
 
+mod environment_keys;
 mod keys;
 mod signer;
 mod store;
 mod sts;
 
+pub use environment_keys::{
+    EnvironmentKeyStore, KeyRotation, KeyStanding, QuarantineOutcome, ReleaseOutcome,
+    RotationOutcome,
+};
 pub use keys::{FetchError, FetchedKeys, KeyFetch};
 pub use signer::{ExternalKey, ExternalKeys, SignError, Signer};
 pub use store::{

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::EnvironmentKeyStore;
 use crate::domain::{
     AdminTokenId, Audience, AuditEvent, AuditId, Credential, Environment, EnvironmentId, EnvironmentState, Issuer, IssuerKey, JoinToken, KeyId, Name, Organization, OrganizationId, Project, ProjectId, PublicJwk, Subject, Timestamp, AwsClaimsChange, RoleArn,
 };
@@ -219,11 +220,11 @@ pub trait PrincipalStore: Send + Sync {
 /// How an enrolment ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EnrolOutcome {
-    /// The key is the environment's credential now; a former key ended.
+    /// The key is the environment's credential now; all former keys ended, and a quarantine too.
     Enrolled(Environment),
     /// The token was used before, has expired or was replaced, or the environment is stopped.
     Refused,
-    /// That key is the credential of another environment.
+    /// That key is the credential of another environment, or was replaced by a newer one.
     KeyInUse,
 }
 
@@ -386,6 +387,8 @@ pub enum MintOutcome {
     Replayed,
     /// The environment is stopped.
     Stopped,
+    /// The environment is quarantined.
+    Quarantined,
     /// The environment has another key now, or none.
     CredentialChanged,
     /// The issuer key is no longer active: read the key ring again.
@@ -395,8 +398,8 @@ pub enum MintOutcome {
 /// The hot path.
 #[async_trait]
 pub trait MintStore: Send + Sync {
-    /// Re-reads the environment's state and the signing key's, inserts the `jti` and the audit
-    /// record: one transaction, durable when this returns. Waiting mints share a commit, each with
+    /// Re-reads the environment's state and the signing key's, notes a key's first use (from which
+    /// the grace of the key before it counts), inserts the `jti` and the audit record: one transaction, durable when this returns. Waiting mints share a commit, each with
     /// an outcome of its own. Only [`MintOutcome::Recorded`] leaves a trace.
     async fn record_mint(&self, mint: MintRequest) -> Result<MintOutcome, StoreError>;
 
@@ -486,6 +489,7 @@ pub trait Store:
     + ProjectStore
     + EnvironmentStore
     + PrincipalStore
+    + EnvironmentKeyStore
     + EnrolmentStore
     + IssuerKeyStore
     + MintStore

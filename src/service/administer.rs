@@ -250,6 +250,7 @@ impl Service {
             kid: None,
             created_at: self.clock.now(),
             enrolled_at: None,
+            quarantined_at: None,
             stopped_at: None,
         };
         let (token, join_token) = self.make_join_token(environment.id, new.cidr);

@@ -17,6 +17,8 @@ const LEEWAY_SECS: i64 = 60;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Assertion {
     pub(super) jti: String,
+    /// When the client says it made it; at most a minute ahead of our clock.
+    pub(super) issued_at: Timestamp,
     /// Until when the `jti` could be replayed.
     pub(super) replayable_until: Timestamp,
 }
@@ -75,6 +77,7 @@ pub(super) fn check(
         jti: jti
             .ok_or("client_assertion: jti must be a string of 8 to 255 bytes, used once")?
             .to_owned(),
+        issued_at: Timestamp::from_secs(iat),
         replayable_until: Timestamp::from_secs(exp.saturating_add(LEEWAY_SECS)),
     })
 }
@@ -128,6 +131,7 @@ mod tests {
             run(|_| ()).unwrap(),
             Assertion {
                 jti: "0123456789".to_owned(),
+                issued_at: Timestamp::from_secs(NOW),
                 replayable_until: Timestamp::from_secs(NOW + 120)
             }
         );

@@ -25,11 +25,11 @@ impl Service {
         client_id: Option<&str>,
     ) -> Result<Client, TokenRefusal> {
         let jws = Jws::parse(assertion).map_err(malformed)?;
-        let client = named_client(&jws)?;
+        let (client, kid) = named_client(&jws)?;
         if client_id.is_some_and(|id| id != client.to_string()) {
             return Err(malformed("iss is not the client_id of the request"));
         }
-        let found = self.credential(client).await?;
+        let found = self.credential(client, &kid).await?;
         let keys = self.keys.clone();
         self.pool
             .run(move || verify(found, jws, keys.decoys()))
@@ -37,8 +37,9 @@ impl Service {
     }
 }
 
-/// Who the assertion claims to be from, where all that can be told without its key is in order.
-fn named_client(jws: &Jws) -> Result<EnvironmentId, TokenRefusal> {
+/// Who the assertion claims to be from and signed by, where all that can be told without its key is
+/// in order.
+fn named_client(jws: &Jws) -> Result<(EnvironmentId, String), TokenRefusal> {
     let header = jws.header();
     if !matches!(&*header.alg, "ES256" | "EdDSA") {
         return Err(malformed("its algorithm must be ES256 or EdDSA"));
@@ -48,19 +49,24 @@ fn named_client(jws: &Jws) -> Result<EnvironmentId, TokenRefusal> {
             "its header's typ must be \"client-authentication+jwt\"",
         ));
     }
-    if header.kid.is_none() {
-        return Err(malformed(
-            "its header lacks \"kid\", the thumbprint of the enrolled key",
-        ));
-    }
-    jws.unverified_issuer()
+    let kid = header
+        .kid
+        .clone()
+        .ok_or_else(|| malformed("its header lacks \"kid\", the thumbprint of the enrolled key"))?;
+    let client = jws
+        .unverified_issuer()
         .and_then(|issuer| issuer.parse().ok())
-        .ok_or_else(|| malformed("iss must be the client id, which is an environment's id"))
+        .ok_or_else(|| malformed("iss must be the client id, which is an environment's id"))?;
+    Ok((client, kid))
 }
 
 /// Verifies one signature whoever asks: where there is no such client, or its key is another than
 /// the header says, against a key that signs nothing, so that the answer takes as long.
-fn verify(found: Option<Arc<Known>>, jws: Jws, decoys: &Decoys) -> Result<Client, TokenRefusal> {
+pub(super) fn verify(
+    found: Option<Arc<Known>>,
+    jws: Jws,
+    decoys: &Decoys,
+) -> Result<Client, TokenRefusal> {
     let header = jws.header();
     let known = found.filter(|known| {
         known.key.algorithm() == header.alg && header.kid.as_deref() == Some(&known.credential.kid)
@@ -127,6 +133,7 @@ mod tests {
     use crate::{
         domain::{AwsProfile, Credential, SigningAlgorithm, Subject},
         jose::{PrivateKey, base64url_decode, base64url_encode, sign_compact, thumbprint},
+        ports::KeyStanding,
     };
 
     const CLIENT: &str = "019527e4-75d5-704d-a5a4-a2b52cf56196";
@@ -145,6 +152,7 @@ mod tests {
                 audiences: Vec::new(),
                 aws: AwsProfile::default(),
             },
+            standing: KeyStanding::Present,
             key: VerifyingKey::from_jwk(key.public()).unwrap(),
         })
     }

@@ -8,7 +8,7 @@ use super::Service;
 use crate::{
     domain::{Credential, EnvironmentId},
     jose::VerifyingKey,
-    ports::StoreError,
+    ports::{KeyStanding, StoreError},
 };
 
 /// How long a credential is kept. The state of the environment and its key are read again in each
@@ -23,6 +23,8 @@ const CAPACITY: u64 = 10_000;
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) credential: Credential,
+    /// Whether it is the environment's present key.
+    pub(super) standing: KeyStanding,
     pub(super) key: VerifyingKey,
 }
 
@@ -48,22 +50,43 @@ impl Credentials {
 }
 
 impl Service {
-    /// The credential of an environment, from the cache or the database.
+    /// The credential of an environment under the key `kid`, from the cache or the database. Any
+    /// other environment's answer, and that of one that does not exist, takes as many queries as
+    /// that to a `kid` that is not the environment's.
     pub(super) async fn credential(
         &self,
         id: EnvironmentId,
+        kid: &str,
     ) -> Result<Option<Arc<Known>>, StoreError> {
-        if let Some(known) = self.credentials.0.get(&id) {
+        if let Some(known) = self.credentials.0.get(&id)
+            && known.credential.kid == kid
+        {
             return Ok(Some(known));
         }
-        let Some(credential) = self.store.credential(id).await? else {
-            return Ok(None);
-        };
+        if let Some(credential) = self.store.credential(id).await?
+            && credential.kid == kid
+        {
+            let known = Arc::new(Known::new(credential, KeyStanding::Present)?);
+            self.credentials.0.insert(id, known.clone());
+            return Ok(Some(known));
+        }
+        // Seldom: a key that was replaced, or nobody's.
+        let found = self.store.credential_under(id, kid).await?;
+        let known = found.map(|(credential, standing)| Known::new(credential, standing));
+        Ok(known.transpose()?.map(Arc::new))
+    }
+}
+
+impl Known {
+    fn new(credential: Credential, standing: KeyStanding) -> Result<Self, StoreError> {
         let key = VerifyingKey::from_jwk(&credential.public).map_err(|error| {
+            let id = credential.subject.environment;
             StoreError::Corrupt(format!("the key of environment {id}: {error}"))
         })?;
-        let known = Arc::new(Known { credential, key });
-        self.credentials.0.insert(id, known.clone());
-        Ok(Some(known))
+        Ok(Self {
+            credential,
+            standing,
+            key,
+        })
     }
 }

@@ -54,6 +54,12 @@ pub enum EnrolRefusal {
     /// The join token does not admit.
     #[error("{0}")]
     InvalidJoinToken(String),
+    /// The environment did not prove one of its keys, or that key has ended.
+    #[error("{0}")]
+    InvalidClient(String),
+    /// The environment proved its key and may not.
+    #[error("{0}")]
+    UnauthorizedClient(String),
     /// Not now.
     #[error("{0}")]
     Unavailable(String),
@@ -132,7 +138,7 @@ impl Service {
                     .to_owned(),
             )),
             EnrolOutcome::KeyInUse => Err(EnrolRefusal::InvalidRequest(
-                "jwk is the key of another environment; make a fresh key pair".to_owned(),
+                "jwk is, or was, an environment's key; make a fresh key pair".to_owned(),
             )),
         }
     }

@@ -8,6 +8,7 @@ use super::{
     authenticate_client::{Client, not_authenticated},
     aws_claims,
     pool::Overloaded,
+    quarantine::{KeyUse, quarantined},
 };
 use crate::{
     domain::{
@@ -122,6 +123,22 @@ impl Service {
         let id = credential.subject.environment;
         let assertion = assertion::check(&client.claims, id, &self.issuer, self.clock.now())
             .map_err(TokenRefusal::InvalidClient)?;
+        let standing = client.known.standing;
+        match self
+            .judge_key_use(credential, standing, assertion.issued_at, context)
+            .await?
+        {
+            KeyUse::Accepted => {}
+            KeyUse::Late { ended_at } => {
+                return Err(TokenRefusal::InvalidClient(format!(
+                    "client_assertion: its key was replaced by a newer one and ended at {ended_at}; \
+                     sign with the newer key"
+                )));
+            }
+            KeyUse::Quarantined => {
+                return Err(TokenRefusal::UnauthorizedClient(quarantined(id)));
+            }
+        }
         let audience = allowed_audience(&request.audience, credential)?;
         let lifetime = self.lifetime(request.ttl.as_deref())?;
         let aws = aws_claims::claims(credential, &audience, request.role_arn.as_deref())?;
@@ -206,6 +223,9 @@ impl Service {
             MintOutcome::Stopped => TokenRefusal::UnauthorizedClient(format!(
                 "environment {id} is stopped and gets no tokens any more"
             )),
+            MintOutcome::Quarantined => {
+                TokenRefusal::UnauthorizedClient(quarantined(credential.subject.environment))
+            }
             // Its key was replaced between authentication and record: it is nobody's key now.
             _ => {
                 self.credentials.forget(id);

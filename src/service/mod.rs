@@ -18,8 +18,11 @@ mod keystore;
 mod nonce;
 mod open_key_ring;
 mod pool;
+mod quarantine;
 mod refusals;
 mod update;
+mod release_environment;
+mod rotate_environment_key;
 mod rotate_keys;
 mod sealing;
 
@@ -48,6 +51,7 @@ pub use keystore::Keystore;
 pub use nonce::{NONCE_LIFE, Nonces};
 pub use open_key_ring::{KeyRingError, open_key_ring};
 pub use pool::{Overloaded, Pool};
+pub use rotate_environment_key::RotateKeyRequest;
 pub use sealing::Sealing;
 
 pub use crate::ports::{EnvironmentChange, OrganizationChange, Page, StoreError};

@@ -50,28 +50,20 @@ impl Nonces {
 
     /// Whether this is one of ours and fresh.
     pub(super) fn accepts(&self, nonce: &str, now: Timestamp) -> bool {
-        let Some(bytes) = base64url_decode(nonce) else {
-            return false;
-        };
-        let Some((body, mac)) = bytes.split_at_checked(BODY) else {
-            return false;
-        };
-        let Ok(keys) = self.sealing.derive_all(PURPOSE) else {
-            return false;
-        };
+        self.issued_at(nonce, now).is_some()
+    }
+
+    /// When this was issued, where it is one of ours and fresh. What signed it did so later.
+    pub(super) fn issued_at(&self, nonce: &str, now: Timestamp) -> Option<Timestamp> {
+        let bytes = base64url_decode(nonce)?;
+        let (body, mac) = bytes.split_at_checked(BODY)?;
+        let keys = self.sealing.derive_all(PURPOSE).ok()?;
         // `hmac::verify` compares in constant time.
         let input = self.input(body);
-        if !keys
-            .iter()
-            .any(|key| hmac::verify(&hmac_key(key), &input, mac).is_ok())
-        {
-            return false;
-        }
-        let Some(time) = body.first_chunk::<8>() else {
-            return false;
-        };
-        let issued = Timestamp::from_ms(i64::from_be_bytes(*time));
-        issued <= now && now.since(issued) < NONCE_LIFE
+        keys.iter()
+            .find(|key| hmac::verify(&hmac_key(key), &input, mac).is_ok())?;
+        let issued = Timestamp::from_ms(i64::from_be_bytes(*body.first_chunk::<8>()?));
+        (issued <= now && now.since(issued) < NONCE_LIFE).then_some(issued)
     }
 
     fn input(&self, body: &[u8]) -> Vec<u8> {

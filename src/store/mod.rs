@@ -9,6 +9,7 @@ mod jti;
 mod keys;
 mod postgres;
 mod queue;
+mod rotation;
 mod rows;
 mod sql;
 mod sqlite;

@@ -10,10 +10,10 @@ use crate::{
     domain::{
     Audience, Credential, Environment, EnvironmentState, IssuerKey, JoinToken, Organization, Project, SigningAlgorithm, Subject, Timestamp, AwsClaims, AwsProfile, TagNames, KeyFacts,
     },
-    ports::{AdminToken, AuditRecord, ListedPrincipal, OutstandingTokens, StoreError},
+    ports::{AdminToken, AuditRecord, KeyStanding, ListedPrincipal, OutstandingTokens, StoreError},
 };
 
-fn corrupt(column: &str, error: impl Display) -> StoreError {
+pub(super) fn corrupt(column: &str, error: impl Display) -> StoreError {
     StoreError::Corrupt(format!("{column}: {error}"))
 }
 
@@ -133,6 +133,7 @@ pub(super) struct EnvironmentRow {
     kid: Option<String>,
     created_at: i64,
     enrolled_at: Option<i64>,
+    quarantined_at: Option<i64>,
     stopped_at: Option<i64>,
     role_arns: Option<String>,
 }
@@ -152,6 +153,7 @@ impl TryFrom<EnvironmentRow> for Environment {
             kid: row.kid,
             created_at: Timestamp::from_ms(row.created_at),
             enrolled_at: time(row.enrolled_at),
+            quarantined_at: time(row.quarantined_at),
             stopped_at: time(row.stopped_at),
         })
     }
@@ -254,6 +256,30 @@ impl PrincipalReader {
         let read: Arc<[Audience]> = read.into();
         self.0.insert(text.to_owned(), Arc::clone(&read));
         Ok(read)
+    }
+}
+
+/// A credential under one of its environment's keys.
+#[derive(FromRow)]
+pub(super) struct KeyCredentialRow {
+    #[sqlx(flatten)]
+    credential: CredentialRow,
+    former: bool,
+    ends_at: Option<i64>,
+}
+
+impl TryFrom<KeyCredentialRow> for (Credential, KeyStanding) {
+    type Error = StoreError;
+
+    fn try_from(row: KeyCredentialRow) -> Result<Self, StoreError> {
+        let standing = if row.former {
+            KeyStanding::Former {
+                ends_at: time(row.ends_at),
+            }
+        } else {
+            KeyStanding::Present
+        };
+        Ok((row.credential.try_into()?, standing))
     }
 }
 

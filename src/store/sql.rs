@@ -35,18 +35,18 @@ pub(super) const PROJECT_EXISTS: &str =
     "SELECT 1 FROM projects WHERE id = $1 AND organization_id = $2";
 
 pub(super) const INSERT_ENVIRONMENT: &str = "INSERT INTO environments (id, organization_id, \
-     project_id, name, state, kid, created_at, enrolled_at, stopped_at, role_arns) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING";
+     project_id, name, state, kid, created_at, enrolled_at, quarantined_at, stopped_at, role_arns) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING";
 
 pub(super) const SELECT_ENVIRONMENT: &str = "SELECT id, organization_id, project_id, name, state, \
-     kid, created_at, enrolled_at, stopped_at, role_arns FROM environments WHERE id = $1";
+     kid, created_at, enrolled_at, quarantined_at, stopped_at, role_arns FROM environments WHERE id = $1";
 
 pub(super) const SELECT_ENVIRONMENTS: &str = "SELECT id, organization_id, project_id, name, state, \
-     kid, created_at, enrolled_at, stopped_at, role_arns FROM environments \
+     kid, created_at, enrolled_at, quarantined_at, stopped_at, role_arns FROM environments \
      WHERE organization_id = $1 AND id > $2 ORDER BY id LIMIT $3";
 
 pub(super) const SELECT_ENVIRONMENTS_OF_PROJECT: &str = "SELECT id, organization_id, project_id, \
-     name, state, kid, created_at, enrolled_at, stopped_at, role_arns FROM environments \
+     name, state, kid, created_at, enrolled_at, quarantined_at, stopped_at, role_arns FROM environments \
      WHERE organization_id = $1 AND project_id = $4 AND id > $2 ORDER BY id LIMIT $3";
 
 pub(super) const SELECT_PRINCIPALS: &str = "SELECT e.id, e.organization_id, e.project_id, e.name, \
@@ -82,12 +82,15 @@ pub(super) const SELECT_JOIN_TOKEN: &str = "SELECT id, hash, environment_id, cid
 pub(super) const USE_JOIN_TOKEN: &str = "UPDATE join_tokens SET used_at = $2 WHERE hash = $1 \
      AND used_at IS NULL AND ended_at IS NULL AND expires_at > $2 RETURNING environment_id";
 
-pub(super) const KID_IN_USE: &str = "SELECT 1 FROM environments WHERE kid = $1 AND id <> $2";
+/// The key of another environment than `$2`, or one that was replaced. `$2` itself is no exception
+/// where it is NULL.
+pub(super) const KID_IN_USE: &str = "SELECT 1 FROM environments WHERE kid = $1 \
+     AND ($2 IS NULL OR id <> $2) UNION ALL SELECT 1 FROM former_keys WHERE kid = $1";
 
 pub(super) const ENROL_ENVIRONMENT: &str = "UPDATE environments SET state = 'enrolled', kid = $2, \
-     public_key = $3, enrolled_at = $4 WHERE id = $1 AND state <> 'stopped' \
-     RETURNING id, organization_id, project_id, name, state, kid, created_at, enrolled_at, \
-     stopped_at, role_arns";
+     public_key = $3, enrolled_at = $4, quarantined_at = NULL, key_unused = FALSE \
+     WHERE id = $1 AND state <> 'stopped' RETURNING id, organization_id, project_id, name, state, \
+     kid, created_at, enrolled_at, quarantined_at, stopped_at, role_arns";
 
 pub(super) const INSERT_ISSUER_KEY: &str = "INSERT INTO issuer_keys (id, issuer, kid, algorithm, \
      public_key, certificate, sealed, created_at, activated_at, retiring_at, retired_at, reference, \
@@ -184,3 +187,45 @@ pub(super) const SELECT_JTI_SLICE_END: &str =
 
 pub(super) const PURGE_JTI_SLICE: &str =
     "DELETE FROM used_jtis WHERE key > $1 AND key <= $2 AND expires_at < $3";
+
+pub(super) const SELECT_CREDENTIAL_UNDER: &str = "SELECT e.id, e.organization_id, e.project_id, \
+     e.kid, e.public_key, o.audiences, FALSE AS former, CAST(NULL AS BIGINT) AS ends_at \
+     FROM environments e JOIN organizations o ON o.id = e.organization_id \
+     WHERE e.id = $1 AND e.kid = $2 AND e.public_key IS NOT NULL \
+     UNION ALL SELECT e.id, e.organization_id, e.project_id, f.kid, f.public_key, o.audiences, \
+     TRUE, f.ends_at FROM former_keys f JOIN environments e ON e.id = f.environment_id \
+     JOIN organizations o ON o.id = e.organization_id WHERE f.kid = $2 AND f.environment_id = $1";
+
+pub(super) const INSERT_FORMER_KEY: &str = "INSERT INTO former_keys (kid, environment_id, \
+     public_key, replaced_at, ends_at) SELECT kid, id, public_key, $2, $3 FROM environments \
+     WHERE id = $1";
+
+pub(super) const REPLACE_KEY: &str = "UPDATE environments SET kid = $2, public_key = $3, \
+     enrolled_at = $4, key_unused = TRUE WHERE id = $1 RETURNING id, organization_id, project_id, \
+     name, state, kid, created_at, enrolled_at, quarantined_at, stopped_at";
+
+/// Forgets the oldest former keys. The one that waits for its grace is not among them.
+pub(super) const PRUNE_FORMER_KEYS: &str = "DELETE FROM former_keys WHERE environment_id = $1 \
+     AND ends_at IS NOT NULL AND kid NOT IN (SELECT kid FROM former_keys \
+     WHERE environment_id = $1 ORDER BY replaced_at DESC, kid LIMIT $2)";
+
+pub(super) const DELETE_FORMER_KEYS: &str = "DELETE FROM former_keys WHERE environment_id = $1";
+
+pub(super) const MARK_KEY_USED: &str =
+    "UPDATE environments SET key_unused = FALSE WHERE id = $1 AND key_unused";
+
+pub(super) const BEGIN_GRACE: &str =
+    "UPDATE former_keys SET ends_at = $2 WHERE environment_id = $1 AND ends_at IS NULL";
+
+pub(super) const QUARANTINE_ENVIRONMENT: &str = "UPDATE environments SET state = 'quarantined', \
+     quarantined_at = $2 WHERE id = $1 AND state = 'enrolled' AND EXISTS (SELECT 1 \
+     FROM former_keys f WHERE f.kid = $3 AND f.environment_id = $1 AND f.ends_at <= $2)";
+
+pub(super) const RELEASE_ENVIRONMENT: &str = "UPDATE environments SET state = 'enrolled', \
+     quarantined_at = NULL WHERE id = $1 AND state = 'quarantined' RETURNING id, organization_id, \
+     project_id, name, state, kid, created_at, enrolled_at, quarantined_at, stopped_at";
+
+/// Where an environment and its key `$2` stand.
+pub(super) const SELECT_KEY_STANDING: &str = "SELECT e.state, e.kid, e.key_unused, \
+     f.kid IS NOT NULL AS former, f.ends_at FROM environments e LEFT JOIN former_keys f \
+     ON f.environment_id = e.id AND f.kid = $2 WHERE e.id = $1";

@@ -20,6 +20,7 @@ mod aws_claims;
 mod client;
 mod documents;
 mod enrolment;
+mod environment_keys;
 mod faults;
 mod faulty;
 mod forms;

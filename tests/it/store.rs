@@ -2,6 +2,7 @@
 
 mod cases;
 mod crowd;
+mod environment_keys;
 mod fixture;
 mod postgres;
 mod sqlite;
@@ -56,6 +57,13 @@ macro_rules! conformance {
                 audit_chains_betray_edits,
                 administrators,
                 closing
+            ],
+            environment_keys: [
+                keys_are_replaced,
+                the_grace_begins_with_the_first_use,
+                quarantines,
+                a_join_token_ends_all_keys_and_a_quarantine,
+                former_keys_are_remembered_for_a_while
             ],
             crowd: [
                 mints_together_end_each_its_own_way,

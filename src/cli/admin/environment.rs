@@ -69,6 +69,20 @@ pub(super) enum Command {
         #[arg(long, conflicts_with = "role_arn")]
         any_role: bool,
     },
+    /// End a quarantine: the environment's present key gets tokens again
+    ///
+    /// An environment is quarantined when a key is used that it had replaced: there are two holders of
+    /// its identity, and one of them may be a thief or a restored copy. After the release the present
+    /// key is valid, and the key that caused the quarantine is not: its next use causes another one.
+    /// Where you cannot tell whose the present key is, do not release: make a join token
+    /// (`idp admin join-token create`) and enrol the environment again, which ends all its keys.
+    #[command(
+        after_help = "Example:\n  idp admin environment release 019527e4-75d5-704d-a5a4-a2b52cf56196"
+    )]
+    Release {
+        /// The environment's id
+        id: EnvironmentId,
+    },
     /// Stop an environment for good: it gets no tokens from the moment that this returns
     #[command(
         after_help = "Example:\n  idp admin environment stop 019527e4-75d5-704d-a5a4-a2b52cf56196"
@@ -129,6 +143,21 @@ impl Command {
                 let body = something(body, "--name, --role-arn or --any-role")?;
                 let path = format!("/environments/{id}");
                 api.show(&api.call(Method::PATCH, &path, Some(body)).await?)
+            }
+            Self::Release { id } => {
+                let path = format!("/environments/{id}/release");
+                let released = api.call(Method::POST, &path, None).await?;
+                api.context.printer.note(&format!(
+                    "environment {id} is released: its present key {}, in place since {}, gets tokens \
+                     again; a key that it replaced stays ended, and its use quarantines the environment \
+                     again; if the present key may be a thief's, make a join token and enrol anew",
+                    text(&released, "kid"),
+                    text(&released, "enrolled_at")
+                ));
+                if api.context.printer.json {
+                    api.context.printer.line(&released.to_string())?;
+                }
+                Ok(())
             }
             Self::Stop { id } => {
                 let path = format!("/environments/{id}/stop");

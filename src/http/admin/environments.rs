@@ -77,6 +77,7 @@ pub(super) struct EnvironmentView {
     kid: Option<String>,
     created_at: String,
     enrolled_at: Option<String>,
+    quarantined_at: Option<String>,
     stopped_at: Option<String>,
 }
 
@@ -93,6 +94,7 @@ impl From<Environment> for EnvironmentView {
             kid: environment.kid,
             created_at: environment.created_at.to_string(),
             enrolled_at: environment.enrolled_at.map(|at| at.to_string()),
+            quarantined_at: environment.quarantined_at.map(|at| at.to_string()),
             stopped_at: environment.stopped_at.map(|at| at.to_string()),
         }
     }
@@ -192,6 +194,16 @@ pub(super) async fn stop(
     Id(id): Id<EnvironmentId>,
 ) -> Result<Json<EnvironmentView>, HttpError> {
     Ok(Json(app.service.stop_environment(&admin, id).await?.into()))
+}
+
+pub(super) async fn release(
+    State(app): AppState,
+    Admin(admin): Admin,
+    Id(id): Id<EnvironmentId>,
+) -> Result<Json<EnvironmentView>, HttpError> {
+    Ok(Json(
+        app.service.release_environment(&admin, id).await?.into(),
+    ))
 }
 
 pub(super) async fn create_join_token(

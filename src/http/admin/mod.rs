@@ -46,6 +46,10 @@ pub(super) fn router() -> Router<Arc<App>> {
         )
         .route("/environments/{environment}/stop", post(environments::stop))
         .route(
+            "/environments/{environment}/release",
+            post(environments::release),
+        )
+        .route(
             "/environments/{environment}/join-tokens",
             post(environments::create_join_token),
         )

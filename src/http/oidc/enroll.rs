@@ -1,4 +1,4 @@
-//! `GET /enroll/nonce` and `POST /enroll`.
+//! `GET /enroll/nonce`, `POST /enroll` and `POST /enroll/rotate`.
 
 use axum::{
     Json,
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     domain::{EnvironmentId, Issuer, PublicJwk, SecretString},
     http::{AppState, body::OAuthJson, error::HttpError, layers::Context},
-    service::{EnrolRequest, NONCE_LIFE},
+    service::{EnrolRequest, Enrolled, NONCE_LIFE, RotateKeyRequest},
 };
 
 const NO_STORE: [(axum::http::HeaderName, HeaderValue); 1] =
@@ -58,13 +58,38 @@ pub(super) async fn enroll(
         jwk: body.jwk,
         proof: body.proof,
     };
-    let enrolled = app.service.enrol(request, context).await?;
-    Ok((
-        AppendHeaders(NO_STORE),
-        Json(EnrollResponse {
-            environment_id: enrolled.environment_id,
-            issuer: enrolled.issuer,
-            kid: enrolled.kid,
-        }),
-    ))
+    Ok(answer(app.service.enrol(request, context).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RotateBody {
+    environment_id: EnvironmentId,
+    jwk: PublicJwk,
+    proof_by_old_key: String,
+    proof_by_new_key: String,
+}
+
+pub(super) async fn rotate(
+    State(app): AppState,
+    Context(context): Context,
+    OAuthJson(body): OAuthJson<RotateBody>,
+) -> Result<impl IntoResponse, HttpError> {
+    let request = RotateKeyRequest {
+        environment_id: body.environment_id,
+        jwk: body.jwk,
+        proof_by_old_key: body.proof_by_old_key,
+        proof_by_new_key: body.proof_by_new_key,
+    };
+    let rotated = app.service.rotate_environment_key(request, context).await?;
+    Ok(answer(rotated))
+}
+
+fn answer(enrolled: Enrolled) -> impl IntoResponse {
+    let answer = EnrollResponse {
+        environment_id: enrolled.environment_id,
+        issuer: enrolled.issuer,
+        kid: enrolled.kid,
+    };
+    (AppendHeaders(NO_STORE), Json(answer))
 }

@@ -31,6 +31,7 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/oauth2/token", post(token::issue))
         .route("/enroll/nonce", get(enroll::nonce))
         .route("/enroll", post(enroll::enroll))
+        .route("/enroll/rotate", post(enroll::rotate))
 }
 
 async fn serve_discovery(State(app): AppState, headers: HeaderMap) -> Response<Body> {

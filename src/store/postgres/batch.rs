@@ -6,10 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use sqlx::{Connection as _, PgConnection, PgTransaction, Row as _, postgres::PgRow, query};
+use sqlx::{
+    Connection as _, PgConnection, PgTransaction, Row as _, postgres::PgRow, query, query_scalar,
+};
 
 use crate::{
-    domain::{AuditEvent, OrganizationId},
+    domain::{AuditEvent, FORMER_KEY_GRACE, OrganizationId, Timestamp},
     ports::{AuditRecord, MintOutcome, MintRequest, StoreError},
     store::{
         audit::{Head, chain_name, chain_owner, without_nul},
@@ -30,25 +32,29 @@ pub(super) enum Entry {
 
 /// Judges all mints, and takes the `jti`s of those that may be recorded. `$1` to `$5`, for each mint:
 /// its environment, the `kid` it proved, the `kid` that is to sign, the key of its `jti`, and when that
-/// may be forgotten; `$6`: the audit chains. Rows are exceptions, by the mint's place from 1, and the
-/// chains' heads.
+/// may be forgotten; `$6`: the audit chains; `$7`, for each mint: when it happens. Rows are exceptions,
+/// by the mint's place from 1, first uses of new keys among them, and the chains' heads.
 ///
 /// What is locked is read as it is once the lock is held (READ COMMITTED), so a stop that has returned
 /// is seen, and one that has not waits until this batch is durable. The last part of the UNION runs
 /// last, and every lock is taken in the order of its key, so that replicas cannot deadlock.
 const READ: &str = "
 WITH mint AS MATERIALIZED (
-    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::bigint[])
-        WITH ORDINALITY AS m (environment, kid, signing_kid, jti, expires_at, place)
+    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::bigint[],
+        $7::bigint[]) WITH ORDINALITY AS m (environment, kid, signing_kid, jti, expires_at, at, place)
 ), environment AS MATERIALIZED (
-    SELECT id, state, kid FROM environments WHERE id = ANY ($1) ORDER BY id FOR SHARE
+    SELECT id, state, kid, key_unused FROM environments WHERE id = ANY ($1) ORDER BY id FOR SHARE
 ), signing AS MATERIALIZED (
     SELECT kid FROM issuer_keys WHERE kid = ANY ($3) AND activated_at IS NOT NULL
         AND retiring_at IS NULL AND retired_at IS NULL ORDER BY kid FOR SHARE
 ), judged AS MATERIALIZED (
-    SELECT m.place, m.jti, m.expires_at, CASE
+    SELECT m.place, m.jti, m.expires_at, e.key_unused AND e.kid = m.kid AS first_use, CASE
         WHEN e.state = 'stopped' THEN 'stopped'
-        WHEN e.state IS DISTINCT FROM 'enrolled' OR e.kid IS DISTINCT FROM m.kid THEN 'changed'
+        WHEN e.kid IS DISTINCT FROM m.kid AND NOT EXISTS (SELECT 1 FROM former_keys f
+            WHERE f.kid = m.kid AND f.environment_id = m.environment
+            AND (f.ends_at IS NULL OR f.ends_at > m.at OR e.state = 'quarantined')) THEN 'changed'
+        WHEN e.state = 'quarantined' THEN 'quarantined'
+        WHEN e.state IS DISTINCT FROM 'enrolled' THEN 'changed'
         WHEN s.kid IS NULL THEN 'inactive' END AS refusal
     FROM mint m LEFT JOIN environment e ON e.id = m.environment
         LEFT JOIN signing s ON s.kid = m.signing_kid
@@ -64,6 +70,7 @@ SELECT place, refusal, NULL::text AS chain, NULL::bigint AS seq, NULL::bytea AS 
 UNION ALL SELECT place, 'replayed', NULL, NULL, NULL FROM judged
     WHERE refusal IS NULL AND place NOT IN
         (SELECT first.place FROM taken JOIN first ON first.jti = taken.key)
+UNION ALL SELECT place, 'first use', NULL, NULL, NULL FROM judged WHERE refusal IS NULL AND first_use
 UNION ALL SELECT NULL, NULL, chain, seq, hash FROM (
     SELECT chain, seq, hash FROM audit_heads WHERE chain = ANY ($6) ORDER BY chain FOR UPDATE) head
 ";
@@ -85,6 +92,16 @@ SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::tex
 const BEGIN_CHAINS: &str = "INSERT INTO audit_heads (chain, seq, hash) \
      SELECT chain, $2, $3 FROM unnest($1::text[]) AS n (chain) ORDER BY chain ON CONFLICT DO NOTHING";
 
+/// Notes that new keys (`$1`: their environments) were used. Locked in the order of their ids.
+const MARK_USED: &str = "WITH used AS (SELECT id FROM environments WHERE id = ANY ($1) AND key_unused \
+     ORDER BY id FOR NO KEY UPDATE) \
+     UPDATE environments SET key_unused = FALSE FROM used WHERE environments.id = used.id \
+     RETURNING environments.id";
+
+/// Begins the grace of the keys before them, which ends at `$2`.
+const BEGIN_GRACES: &str =
+    "UPDATE former_keys SET ends_at = $2 WHERE environment_id = ANY ($1) AND ends_at IS NULL";
+
 type Heads = BTreeMap<Option<OrganizationId>, Head>;
 
 /// Records what can be recorded, durably, and says of every entry how it ended, in their order. On
@@ -101,6 +118,18 @@ pub(super) async fn commit(
         // In a transaction of its own: this one holds heads, and would wait out of order.
         transaction.rollback().await.map_err(store_error)?;
         begin_chains(connection, begun).await?;
+        transaction = connection.begin().await.map_err(store_error)?;
+        facts = read(&mut transaction, &question).await?;
+    }
+    // A key that was replaced while this waited for its lock is looked up as it was before. And a
+    // first use is noted in a transaction of its own: this one shares the lock of the environment
+    // with others, and two that want it for themselves would wait for each other.
+    let (replaced, used) = (facts.key_changed(), facts.first_used(&entries));
+    if replaced || used.is_some() {
+        transaction.rollback().await.map_err(store_error)?;
+        if let Some((environments, at)) = used {
+            begin_graces(connection, environments, at).await?;
+        }
         transaction = connection.begin().await.map_err(store_error)?;
         facts = read(&mut transaction, &question).await?;
     }
@@ -123,6 +152,7 @@ struct Question {
     signing_kids: Vec<String>,
     jtis: Vec<Vec<u8>>,
     expiries: Vec<i64>,
+    times: Vec<i64>,
     chains: BTreeSet<Option<OrganizationId>>,
 }
 
@@ -149,6 +179,7 @@ impl Question {
             .push(without_nul(mint.signing_kid.clone()));
         self.jtis.push(jti_key(id, &mint.assertion_jti).to_vec());
         self.expiries.push(mint.jti_expires_at.ms());
+        self.times.push(mint.event.at.ms());
     }
 
     /// The names of the chains that have no head yet.
@@ -166,6 +197,8 @@ impl Question {
 struct Facts {
     /// Refused mints by their place among the mints.
     refused: HashMap<usize, MintOutcome>,
+    /// Mints that are the first ones of a new key, by their place too.
+    first_uses: BTreeSet<usize>,
     heads: Heads,
 }
 
@@ -179,8 +212,15 @@ impl Facts {
             self.heads.insert(chain_owner(&row.chain)?, row.try_into()?);
             return Ok(());
         };
+        let place = usize::try_from(place - 1)
+            .map_err(|error| StoreError::Corrupt(format!("a mint's place: {error}")))?;
         let outcome = match row.try_get("refusal").map_err(store_error)? {
+            "first use" => {
+                self.first_uses.insert(place);
+                return Ok(());
+            }
             "stopped" => MintOutcome::Stopped,
+            "quarantined" => MintOutcome::Quarantined,
             "changed" => MintOutcome::CredentialChanged,
             "inactive" => MintOutcome::SigningKeyInactive,
             "replayed" => MintOutcome::Replayed,
@@ -188,10 +228,32 @@ impl Facts {
                 return Err(StoreError::Corrupt(format!("a mint was judged {unknown}")));
             }
         };
-        let place = usize::try_from(place - 1)
-            .map_err(|error| StoreError::Corrupt(format!("a mint's place: {error}")))?;
         self.refused.insert(place, outcome);
         Ok(())
+    }
+
+    fn key_changed(&self) -> bool {
+        self.refused
+            .values()
+            .any(|outcome| *outcome == MintOutcome::CredentialChanged)
+    }
+
+    /// The environments whose new key is used for the first time by a mint that is recorded, and when.
+    fn first_used(&self, entries: &[Entry]) -> Option<(Vec<String>, Timestamp)> {
+        let mints = entries.iter().filter_map(|entry| match entry {
+            Entry::Mint(mint) => Some(mint),
+            Entry::Event(_) => None,
+        });
+        let used: Vec<_> = mints
+            .enumerate()
+            .filter(|(place, _)| {
+                self.first_uses.contains(place) && !self.refused.contains_key(place)
+            })
+            .map(|(_, mint)| mint)
+            .collect();
+        let at = used.iter().map(|mint| mint.event.at).max()?;
+        let environments = used.iter().map(|mint| mint.environment_id.to_string());
+        Some((environments.collect(), at))
     }
 }
 
@@ -207,12 +269,33 @@ async fn read(
         .bind(&question.jtis)
         .bind(&question.expiries)
         .bind(chains)
+        .bind(&question.times)
         .fetch_all(&mut **transaction)
         .await
         .map_err(store_error)?;
     let mut facts = Facts::default();
     rows.iter().try_for_each(|row| facts.add(row))?;
     Ok(facts)
+}
+
+async fn begin_graces(
+    connection: &mut PgConnection,
+    environments: Vec<String>,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let mut transaction = connection.begin().await.map_err(store_error)?;
+    let used: Vec<String> = query_scalar(MARK_USED)
+        .bind(environments)
+        .fetch_all(&mut *transaction)
+        .await
+        .map_err(store_error)?;
+    query(BEGIN_GRACES)
+        .bind(used)
+        .bind(at.plus(FORMER_KEY_GRACE).ms())
+        .execute(&mut *transaction)
+        .await
+        .map_err(store_error)?;
+    transaction.commit().await.map_err(store_error)
 }
 
 async fn begin_chains(

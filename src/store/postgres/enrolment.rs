@@ -20,7 +20,7 @@ const LOCK_ENVIRONMENT: &str = "SELECT 1 FROM environments WHERE id = \
      (SELECT environment_id FROM join_tokens WHERE hash = $1) FOR NO KEY UPDATE";
 
 /// Whether a value had to be unique and is not.
-fn is_taken(error: &sqlx::Error) -> bool {
+pub(super) fn is_taken(error: &sqlx::Error) -> bool {
     error
         .as_database_error()
         .is_some_and(sqlx::error::DatabaseError::is_unique_violation)
@@ -70,6 +70,11 @@ impl EnrolmentStore for PostgresStore {
         if other.is_some() {
             return Ok(EnrolOutcome::KeyInUse);
         }
+        query(sql::DELETE_FORMER_KEYS)
+            .bind(&environment)
+            .execute(&mut *change)
+            .await
+            .map_err(store_error)?;
         let enrolled = query_as::<_, EnvironmentRow>(sql::ENROL_ENVIRONMENT)
             .bind(&environment)
             .bind(kid)

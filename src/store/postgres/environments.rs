@@ -183,6 +183,7 @@ async fn insert_environment(
         .bind(environment.kid.as_deref())
         .bind(environment.created_at.ms())
         .bind(environment.enrolled_at.map(Timestamp::ms))
+        .bind(environment.quarantined_at.map(Timestamp::ms))
         .bind(environment.stopped_at.map(Timestamp::ms))
         .bind(environment.role_arns.as_ref().map(json_text).transpose()?)
         .execute(connection)
@@ -224,7 +225,7 @@ async fn end_tokens(
     Ok(())
 }
 
-async fn state(
+pub(super) async fn state(
     connection: &mut PgConnection,
     environment: EnvironmentId,
 ) -> Result<Option<String>, StoreError> {
@@ -236,7 +237,7 @@ async fn state(
 }
 
 /// An environment's state, which stays what it is until the transaction ends.
-async fn lock(
+pub(super) async fn lock(
     connection: &mut PgConnection,
     environment: EnvironmentId,
 ) -> Result<Option<String>, StoreError> {

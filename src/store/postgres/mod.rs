@@ -11,6 +11,7 @@ mod address;
 mod administrators;
 mod batch;
 mod enrolment;
+mod environment_keys;
 mod environments;
 mod error;
 mod journal;

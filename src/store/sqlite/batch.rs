@@ -17,8 +17,9 @@ use sqlx::{
     SqliteConnection, query, sqlite::SqliteRow,
 };
 
+use super::environment_keys::begin_grace;
 use crate::{
-    domain::{AuditEvent, EnvironmentState, OrganizationId, Timestamp},
+    domain::{AuditEvent, EnvironmentId, EnvironmentState, OrganizationId, Timestamp},
     ports::{AuditRecord, MintOutcome, MintRequest, StoreError},
     store::{
         audit::{Head, chain_name, chain_owner, without_nul},
@@ -44,9 +45,11 @@ pub(super) enum Entry {
 /// `jti` in hex; `$4`: the audit chains. The first column of a row says which question it answers.
 const READ: &str = "
 BEGIN IMMEDIATE;
-SELECT 1, m.key, e.state AS chain, NULL AS seq, NULL AS hash FROM json_each($1) m
-    LEFT JOIN environments e ON e.id = substr(m.value, 1, 36)
-    WHERE e.state IS NOT 'enrolled' OR e.kid IS NOT substr(m.value, 37)
+SELECT 1, m.key, e.state AS chain, CASE WHEN e.kid IS substr(m.value, 37) THEN -1
+    ELSE coalesce((SELECT coalesce(f.ends_at, 9223372036854775807) FROM former_keys f
+    WHERE f.kid = substr(m.value, 37) AND f.environment_id = e.id), -2) END AS seq, NULL AS hash
+    FROM json_each($1) m LEFT JOIN environments e ON e.id = substr(m.value, 1, 36)
+    WHERE e.state IS NOT 'enrolled' OR e.kid IS NOT substr(m.value, 37) OR e.key_unused
 UNION ALL SELECT 2, m.key, NULL, NULL, NULL FROM json_each($2) m WHERE NOT EXISTS (SELECT 1
     FROM issuer_keys k WHERE k.kid = m.value AND k.activated_at IS NOT NULL
     AND k.retiring_at IS NULL AND k.retired_at IS NULL)
@@ -56,15 +59,21 @@ UNION ALL SELECT 4, NULL, h.chain, h.seq, h.hash FROM json_each($4) m
     CROSS JOIN audit_heads h ON h.chain = m.value;
 ";
 
-/// The environment at this place forbids the mint at this place; its state, if any, is the third
-/// column.
-const FORBIDDEN: i64 = 1;
+/// The environment of the mint at this place is not enrolled, or the mint's key is not its present
+/// one, or was never used. The third column is the state, if any; the fourth says of the key:
+/// [`PRESENT`], [`UNKNOWN`], or until when it is accepted though it was replaced.
+const SPECIAL: i64 = 1;
 /// The signing key at this place is not active.
 const INACTIVE: i64 = 2;
 /// The `jti` at this place was used before.
 const USED: i64 = 3;
 /// The head of a chain: its name, its place, its hash.
 const HEAD: i64 = 4;
+
+/// The key is the environment's present one.
+const PRESENT: i64 = -1;
+/// The key is none of the environment's.
+const UNKNOWN: i64 = -2;
 
 /// How many columns an audit record has.
 const AUDIT_COLUMNS: usize = 12;
@@ -174,11 +183,31 @@ impl Question {
     }
 }
 
+/// What is not as usual with a mint's environment or key.
+enum Special {
+    /// The mint is refused.
+    Refused(MintOutcome),
+    /// It is the first one of a new key.
+    FirstUse,
+    /// Its key was replaced, and is accepted until then.
+    AcceptedUntil(Timestamp),
+}
+
+impl Special {
+    fn refusal(&self, at: Timestamp) -> Option<MintOutcome> {
+        match self {
+            Self::Refused(outcome) => Some(*outcome),
+            Self::AcceptedUntil(end) if *end <= at => Some(MintOutcome::CredentialChanged),
+            Self::FirstUse | Self::AcceptedUntil(_) => None,
+        }
+    }
+}
+
 /// What the database says, by the places in [`Question`]'s lists.
 #[derive(Default)]
 struct Facts {
-    /// Mints that their environment forbids, and why.
-    forbidden: HashMap<usize, MintOutcome>,
+    /// Mints whose environment or key is not as usual.
+    special: HashMap<usize, Special>,
     inactive_kids: HashSet<usize>,
     used_jtis: HashSet<usize>,
     heads: HashMap<Option<OrganizationId>, Head>,
@@ -187,14 +216,21 @@ struct Facts {
 impl Facts {
     fn add(&mut self, row: &SqliteRow) -> Result<(), StoreError> {
         match row.try_get(0).map_err(store_error)? {
-            FORBIDDEN => {
+            SPECIAL => {
                 let state: Option<&str> = row.try_get(2).map_err(store_error)?;
-                let outcome = if state == Some(EnvironmentState::Stopped.as_str()) {
-                    MintOutcome::Stopped
-                } else {
-                    MintOutcome::CredentialChanged
+                let key: i64 = row.try_get(3).map_err(store_error)?;
+                let special = match state.and_then(EnvironmentState::from_name) {
+                    Some(EnvironmentState::Stopped) => Special::Refused(MintOutcome::Stopped),
+                    Some(EnvironmentState::Quarantined) if key != UNKNOWN => {
+                        Special::Refused(MintOutcome::Quarantined)
+                    }
+                    Some(EnvironmentState::Enrolled) if key == PRESENT => Special::FirstUse,
+                    Some(EnvironmentState::Enrolled) if key != UNKNOWN => {
+                        Special::AcceptedUntil(Timestamp::from_ms(key))
+                    }
+                    _ => Special::Refused(MintOutcome::CredentialChanged),
                 };
-                self.forbidden.insert(place(row)?, outcome);
+                self.special.insert(place(row)?, special);
             }
             INACTIVE => {
                 self.inactive_kids.insert(place(row)?);
@@ -253,6 +289,8 @@ struct Changes {
     jtis: Vec<(JtiKey, Timestamp)>,
     records: Vec<AuditRecord>,
     heads: HashMap<Option<OrganizationId>, Head>,
+    /// New keys that are used for the first time, and when.
+    first_uses: Vec<(EnvironmentId, Timestamp)>,
 }
 
 fn decide(entries: Vec<Entry>, question: &Question, facts: Facts) -> (Vec<MintOutcome>, Changes) {
@@ -260,6 +298,7 @@ fn decide(entries: Vec<Entry>, question: &Question, facts: Facts) -> (Vec<MintOu
         jtis: Vec::with_capacity(question.jtis.len()),
         records: Vec::with_capacity(entries.len()),
         heads: facts.heads,
+        first_uses: Vec::new(),
     };
     let mut seen = HashSet::with_capacity(question.jtis.len());
     let mut mints = question.jtis.iter().zip(&question.signed_with).enumerate();
@@ -272,7 +311,9 @@ fn decide(entries: Vec<Entry>, question: &Question, facts: Facts) -> (Vec<MintOu
                 let Some((place, (jti, signed_with))) = mints.next() else {
                     break;
                 };
-                let refusal = facts.forbidden.get(&place).copied().or_else(|| {
+                let special = facts.special.get(&place);
+                let refusal = special.and_then(|special| special.refusal(mint.event.at));
+                let refusal = refusal.or_else(|| {
                     if facts.inactive_kids.contains(signed_with) {
                         Some(MintOutcome::SigningKeyInactive)
                     } else if facts.used_jtis.contains(&place) || !seen.insert(jti) {
@@ -284,6 +325,11 @@ fn decide(entries: Vec<Entry>, question: &Question, facts: Facts) -> (Vec<MintOu
                 if let Some(refusal) = refusal {
                     outcomes.push(refusal);
                     continue;
+                }
+                if matches!(special, Some(Special::FirstUse)) {
+                    changes
+                        .first_uses
+                        .push((mint.environment_id, mint.event.at));
                 }
                 changes.jtis.push((*jti, mint.jti_expires_at));
                 mint.event
@@ -301,6 +347,9 @@ async fn write(connection: &mut SqliteConnection, changes: Changes) -> Result<()
         // Every mint was refused, and refusals leave no trace.
         connection.execute("ROLLBACK").await.map_err(store_error)?;
         return Ok(());
+    }
+    for (environment, at) in changes.first_uses {
+        begin_grace(connection, environment, at).await?;
     }
     let rows = changes.records.len().next_power_of_two();
     let sql = WRITES[rows.ilog2() as usize]

@@ -54,6 +54,11 @@ impl EnrolmentStore for SqliteStore {
         if other.is_some() {
             return Ok(EnrolOutcome::KeyInUse);
         }
+        query(sql::DELETE_FORMER_KEYS)
+            .bind(&environment)
+            .execute(&mut *change)
+            .await
+            .map_err(store_error)?;
         let enrolled = query_as::<_, EnvironmentRow>(sql::ENROL_ENVIRONMENT)
             .bind(&environment)
             .bind(kid)

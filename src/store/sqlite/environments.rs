@@ -180,6 +180,7 @@ async fn insert_environment(
         .bind(environment.kid.as_deref())
         .bind(environment.created_at.ms())
         .bind(environment.enrolled_at.map(Timestamp::ms))
+        .bind(environment.quarantined_at.map(Timestamp::ms))
         .bind(environment.stopped_at.map(Timestamp::ms))
         .bind(environment.role_arns.as_ref().map(json_text).transpose()?)
         .execute(connection)
@@ -221,7 +222,7 @@ async fn end_tokens(
     Ok(())
 }
 
-async fn state(
+pub(super) async fn state(
     connection: &mut SqliteConnection,
     environment: EnvironmentId,
 ) -> Result<Option<String>, StoreError> {

@@ -10,6 +10,7 @@ mod administrators;
 mod batch;
 mod change;
 mod enrolment;
+mod environment_keys;
 mod environments;
 mod error;
 mod journal;

@@ -21,10 +21,11 @@ use idp::{
     jose::SealingKey,
     ports::{
         AdminStore, AdminToken, AuditRecord, AuditStore, Change, EnrolOutcome, EnrolmentStore,
-        EnvironmentChange, EnvironmentStore, InsertOutcome, IssuerKeyStore, KeyChange, KeyNote,
-        KeyStep, ListedPrincipal, MintOutcome, MintRequest, MintStore, OrganizationChange,
-        OrganizationStore, OutstandingTokens, Page, PrincipalStore, ProjectStore, StopOutcome,
-        Store, StoreError,
+        EnvironmentChange, EnvironmentKeyStore, EnvironmentStore, InsertOutcome, IssuerKeyStore,
+        KeyChange, KeyNote, KeyRotation, KeyStanding, KeyStep, ListedPrincipal, MintOutcome,
+        MintRequest, MintStore, OrganizationChange, OrganizationStore, OutstandingTokens, Page,
+        PrincipalStore, ProjectStore, QuarantineOutcome, ReleaseOutcome, RotationOutcome,
+        StopOutcome, Store, StoreError,
     },
     service::{Keystore, Nonces, Parts, Pool, Sealing, Service, open_key_ring},
     store::SqliteStore,
@@ -112,6 +113,15 @@ delegate!(PrincipalStore {
     no_reads principals(
         organization: Option<OrganizationId>, page: Page<EnvironmentId>
     ) -> Vec<ListedPrincipal>;
+});
+
+delegate!(EnvironmentKeyStore {
+    no_reads credential_under(id: EnvironmentId, kid: &str) -> Option<(Credential, KeyStanding)>;
+    no_writes rotate_environment_key(rotation: &KeyRotation, event: AuditEvent) -> RotationOutcome;
+    no_writes quarantine_environment(
+        id: EnvironmentId, kid: &str, at: Timestamp, event: AuditEvent
+    ) -> QuarantineOutcome;
+    no_writes release_environment(id: EnvironmentId, event: AuditEvent) -> ReleaseOutcome;
 });
 
 delegate!(EnrolmentStore {

@@ -126,6 +126,7 @@ impl World {
             kid: None,
             created_at: self.now(),
             enrolled_at: None,
+            quarantined_at: None,
             stopped_at: None,
         }
     }
