@@ -1,6 +1,6 @@
 //! What every command gets from the edge.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use super::{
     environment::Environment,
@@ -9,10 +9,18 @@ use super::{
     printer::Printer,
 };
 use crate::{
-    client::{identity::Identity, token::EnvironmentTokens},
+    client::{
+        identity::Identity,
+        lock_file::LockError,
+        rotate::{RotateError, Which, is_due, rotate},
+        token::EnvironmentTokens,
+    },
     domain::{Clock, Random},
     upstream::{guard::Allow, http::HttpClient},
 };
+
+/// How long a command lets the replacement of its key take.
+const RENEWAL_TIME: Duration = Duration::from_secs(5);
 
 /// Environment variables, output, time and chance.
 #[derive(Clone)]
@@ -51,13 +59,48 @@ impl Context {
 
     /// The tokens of `identity`, which came from this context.
     pub fn tokens(&self, identity: Identity) -> Outcome<EnvironmentTokens> {
-        let key = identity.key(&self.env.identity_path()?)?;
+        let file = self.env.identity_path()?;
+        let key = identity.key(&file)?;
         Ok(EnvironmentTokens {
             identity,
             key,
+            file,
             http: self.http(),
             clock: Arc::clone(&self.clock),
             random: Arc::clone(&self.random),
         })
+    }
+
+    /// Replaces the key of `tokens` where it is old. That it could not be replaced costs a warning
+    /// and nothing else: the old key works as before. `IDP_ROTATE=off` leaves keys alone.
+    pub async fn renew_key(&self, tokens: &EnvironmentTokens) {
+        if self
+            .env
+            .get("IDP_ROTATE")
+            .is_some_and(|value| value == "off")
+            || !is_due(&tokens.identity, self.clock.now())
+        {
+            return;
+        }
+        let renewal = rotate(
+            &tokens.file,
+            Which::Due,
+            Duration::ZERO,
+            &tokens.http,
+            &*self.clock,
+        );
+        let reason = match tokio::time::timeout(RENEWAL_TIME, renewal).await {
+            // Whoever holds the lock is replacing it.
+            Ok(Ok(_) | Err(RotateError::Lock(LockError::Busy { .. }))) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!(
+                "the server did not answer within {} s",
+                RENEWAL_TIME.as_secs()
+            ),
+        };
+        self.printer.warn(&format!(
+            "the key of this environment is over a day old and could not be replaced: {reason}; it works as \
+             before (IDP_ROTATE=off leaves keys alone)"
+        ));
     }
 }

@@ -173,6 +173,7 @@ impl<'a> Demonstration<'a> {
         Ok(EnvironmentTokens {
             identity,
             key,
+            file: path,
             http,
             clock: Arc::clone(&self.context.clock),
             random: Arc::clone(&self.context.random),

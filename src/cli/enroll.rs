@@ -1,6 +1,9 @@
 //! `idp enroll`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde_json::json;
 
@@ -16,6 +19,7 @@ use crate::{
         enrol::enrol,
         identity::{Identity, IdentityError},
         private_file::PrivateFileError,
+        rotate::{Rotation, Which, rotate},
         server::{Server, ServerError, ServerUrl},
         token::TokenSource as _,
     },
@@ -27,9 +31,13 @@ use crate::{
 /// Makes a key pair, proves to the server that the private half is here, and writes
 /// $IDP_HOME/identity.json. The join token is read from --token-file, standard input or
 /// IDP_JOIN_TOKEN; it works once.
+///
+/// The key is replaced once a day: by itself when a command needs a token, or with --rotate.
+/// IDP_ROTATE=off leaves it alone.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  idp enroll --url https://idp.example.com --token-file join-token"
+    after_help = "Examples:\n  idp enroll --url https://idp.example.com --token-file join-token\n  \
+                  idp enroll --rotate"
 )]
 #[expect(
     clippy::doc_markdown,
@@ -37,18 +45,25 @@ use crate::{
 )]
 pub struct Args {
     /// Address at which this environment reaches the server
-    #[arg(long, value_name = "SERVER")]
-    url: ServerUrl,
+    #[arg(long, value_name = "SERVER", required_unless_present = "rotate")]
+    url: Option<ServerUrl>,
     /// File with the join token, - for standard input [env: IDP_JOIN_TOKEN holds the token itself]
     #[arg(long, value_name = "F")]
     token_file: Option<PathBuf>,
     /// Replace an identity that still works
     #[arg(long)]
     force: bool,
+    /// Replace the key of this environment now; needs no join token
+    #[arg(long, conflicts_with_all = ["url", "token_file", "force"])]
+    rotate: bool,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     let path = context.env.identity_path()?;
+    // Without an address it is --rotate: the one of the two is required.
+    let Some(url) = &args.url else {
+        return rotate_key(&path, context);
+    };
     let join_token = join_token(args, context)?;
     context.block_on(async {
         if !args.force {
@@ -58,7 +73,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
         let identity = enrol(
             Server {
                 http: &context.http(),
-                url: &args.url,
+                url,
                 clock: &*context.clock,
             },
             &join_token,
@@ -68,6 +83,27 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
         identity.save(&path)?;
         report(&identity, &path, context)
     })?
+}
+
+/// Somebody who asks for it waits for another process to finish.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn rotate_key(path: &Path, context: &Context) -> Outcome {
+    let http = context.http();
+    let clock = &*context.clock;
+    let rotation = context.block_on(rotate(path, Which::Any, PATIENCE, &http, clock))??;
+    if let Rotation::Done(identity) = rotation {
+        context.printer.note(&format!(
+            "environment {} has a new key, {}; the old one ends a minute after the new one's first use",
+            identity.environment_id, identity.kid
+        ));
+        if context.printer.json {
+            context
+                .printer
+                .line(&summary(&identity, path).to_string())?;
+        }
+    }
+    Ok(())
 }
 
 fn join_token(args: &Args, context: &Context) -> Outcome<SecretString> {
@@ -106,7 +142,11 @@ async fn keep_what_works(path: &Path, context: &Context) -> Outcome {
     };
     let shortest = TokenLifetime::from_secs(TokenLifetime::MIN.into());
     let state = match tokens.token(&Audience::sts(), shortest, None).await {
-        Err(ServerError::Refused(refusal)) if refusal.error == "invalid_client" => return Ok(()),
+        Err(ServerError::Refused(refusal))
+            if matches!(&*refusal.error, "invalid_client" | "unauthorized_client") =>
+        {
+            return Ok(());
+        }
         Err(ServerError::Unreachable(_) | ServerError::Unexpected { .. }) => {
             "its server cannot be asked whether it still works"
         }
@@ -149,13 +189,16 @@ fn report(identity: &Identity, path: &Path, context: &Context) -> Outcome {
         path.display()
     ));
     if context.printer.json {
-        let summary = json!({
-            "environment_id": identity.environment_id,
-            "issuer": identity.issuer,
-            "kid": identity.kid,
-            "identity_file": path,
-        });
-        context.printer.line(&summary.to_string())?;
+        context.printer.line(&summary(identity, path).to_string())?;
     }
     Ok(())
+}
+
+fn summary(identity: &Identity, path: &Path) -> serde_json::Value {
+    json!({
+        "environment_id": identity.environment_id,
+        "issuer": identity.issuer,
+        "kid": identity.kid,
+        "identity_file": path,
+    })
 }

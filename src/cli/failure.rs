@@ -8,6 +8,7 @@ use crate::{
         exec::ExecError,
         identity::IdentityError,
         lock_file::LockError,
+        rotate::RotateError,
         server::{Refusal, ServerError},
         verify::VerifyError,
     },
@@ -84,6 +85,10 @@ impl From<ServerError> for Failure {
 
 fn help_for(refusal: &Refusal) -> Option<&'static str> {
     match refusal.error.as_str() {
+        "unauthorized_client" if refusal.description.contains("quarantined") => Some(
+            "find out who else has this environment's identity file (a restored snapshot, an image with \
+             the file in it, a thief); the server's audit log says from where the old key was used",
+        ),
         "invalid_client" | "unauthorized_client" => Some(
             "if the environment was stopped or its key replaced, ask an administrator for a join \
              token and run `idp enroll` again",
@@ -121,6 +126,17 @@ impl From<AccessError> for Failure {
 impl From<LockError> for Failure {
     fn from(error: LockError) -> Self {
         Self::new(ExitCode::NotWritten, error)
+    }
+}
+
+impl From<RotateError> for Failure {
+    fn from(error: RotateError) -> Self {
+        match error {
+            RotateError::Identity(error) => error.into(),
+            RotateError::Write(error) => error.into(),
+            RotateError::Lock(error) => error.into(),
+            RotateError::Server(error) => error.into(),
+        }
     }
 }
 

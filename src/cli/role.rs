@@ -172,6 +172,7 @@ impl Plan {
         } = self;
         let tokens = context.tokens(identity)?;
         context.block_on(async {
+            context.renew_key(&tokens).await;
             let sts = AwsSts::load(sts).await;
             let credentials = Login {
                 tokens: &tokens,

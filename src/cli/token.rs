@@ -77,7 +77,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
 fn fresh(args: &Args, context: &Context) -> Outcome<AccessToken> {
     let tokens = context.tokens(context.identity()?)?;
     let audience = args.audience.clone().unwrap_or_else(Audience::sts);
-    Ok(context.block_on(tokens.token(&audience, args.ttl, args.role_arn.as_ref()))??)
+    Ok(context.block_on(async {
+        context.renew_key(&tokens).await;
+        tokens.token(&audience, args.ttl, args.role_arn.as_ref()).await
+    })??)
 }
 
 fn print(args: &Args, context: &Context) -> Outcome {

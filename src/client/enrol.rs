@@ -68,5 +68,6 @@ pub async fn enrol(server: Server<'_>, join_token: &SecretString) -> Result<Iden
         answer.issuer,
         answer.environment_id,
         &key,
+        server.clock.now(),
     )?)
 }

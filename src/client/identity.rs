@@ -13,7 +13,7 @@ use super::{
     server::ServerUrl,
 };
 use crate::{
-    domain::{EnvironmentId, ExposeSecret as _, Issuer, SecretString, SigningAlgorithm},
+    domain::{EnvironmentId, ExposeSecret as _, Issuer, SecretString, SigningAlgorithm, Timestamp},
     jose::{KeyError, PrivateKey, thumbprint},
 };
 
@@ -28,8 +28,21 @@ pub struct Identity {
     pub environment_id: EnvironmentId,
     /// The thumbprint of its key.
     pub kid: String,
+    /// When that key came into use here.
+    pub key_created_at: Timestamp,
     /// PKCS #8 in standard base64.
     private_key: SecretString,
+    /// The key that is to take its place, until the server has confirmed it.
+    next_key: Option<NextKey>,
+}
+
+/// A key that the server may know already or not yet.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct NextKey {
+    #[serde(with = "secret_text")]
+    private_key: SecretString,
+    /// When the server was asked last to take it.
+    asked_at: Timestamp,
 }
 
 /// The form of `identity.json`. Members that this version does not know are left out of account.
@@ -39,8 +52,18 @@ struct IdentityFile {
     issuer: Issuer,
     environment_id: EnvironmentId,
     kid: String,
+    /// Epoch milliseconds.
+    #[serde(default = "long_ago")]
+    key_created_at: Timestamp,
     #[serde(with = "secret_text")]
     private_key: SecretString,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next_key: Option<NextKey>,
+}
+
+/// A key whose age is not known is an old one.
+const fn long_ago() -> Timestamp {
+    Timestamp::from_ms(0)
 }
 
 /// Why there is no usable identity.
@@ -96,13 +119,16 @@ impl Identity {
         issuer: Issuer,
         environment_id: EnvironmentId,
         key: &PrivateKey,
+        key_created_at: Timestamp,
     ) -> Result<Self, KeyError> {
         Ok(Self {
             server_url,
             issuer,
             environment_id,
             kid: thumbprint(key.public()),
-            private_key: STANDARD.encode(&*key.to_pkcs8()?).into(),
+            key_created_at,
+            private_key: encode(key)?,
+            next_key: None,
         })
     }
 
@@ -126,7 +152,9 @@ impl Identity {
             issuer: file.issuer,
             environment_id: file.environment_id,
             kid: file.kid,
+            key_created_at: file.key_created_at,
             private_key: file.private_key,
+            next_key: file.next_key,
         })
     }
 
@@ -140,7 +168,9 @@ impl Identity {
             issuer: self.issuer.clone(),
             environment_id: self.environment_id,
             kid: self.kid.clone(),
+            key_created_at: self.key_created_at,
             private_key: self.private_key.clone(),
+            next_key: self.next_key.clone(),
         };
         let mut bytes = Zeroizing::new(Vec::with_capacity(1024));
         serde_json::to_writer_pretty(&mut *bytes, &file)
@@ -151,22 +181,79 @@ impl Identity {
 
     /// The private key; `path` is where the identity came from, for the error.
     pub fn key(&self, path: &Path) -> Result<PrivateKey, IdentityError> {
-        let corrupt = |reason: &str| IdentityError::Corrupt {
-            path: path.display().to_string(),
-            reason: reason.to_owned(),
-        };
-        let der = STANDARD
-            .decode(self.private_key.expose_secret())
-            .map(Zeroizing::new)
-            .map_err(|_| corrupt("its private_key is not base64"))?;
-        let key = PrivateKey::from_pkcs8(SigningAlgorithm::Es256, &der)
-            .map_err(|_| corrupt("its private_key is not an ES256 key in PKCS #8"))?;
+        let key = decode(&self.private_key, path, "private_key")?;
         if thumbprint(key.public()) == self.kid {
             Ok(key)
         } else {
-            Err(corrupt("its kid is not the thumbprint of its private_key"))
+            Err(corrupt(
+                path,
+                "its kid is not the thumbprint of its private_key",
+            ))
         }
     }
+
+    /// When the server was last asked to take a new key that it has not confirmed.
+    #[must_use]
+    pub fn next_key_asked_at(&self) -> Option<Timestamp> {
+        self.next_key.as_ref().map(|next| next.asked_at)
+    }
+
+    /// The key that is to take the present one's place, for asking the server `now`: made where
+    /// there is none, else the one of the last try, which the server may have taken. The identity
+    /// has to be saved before the server hears of it. `path` is for errors.
+    pub fn next_key(&mut self, path: &Path, now: Timestamp) -> Result<PrivateKey, IdentityError> {
+        if let Some(next) = &mut self.next_key {
+            next.asked_at = now;
+            return decode(&next.private_key, path, "next_key.private_key");
+        }
+        let failed = |error: KeyError| corrupt(path, &error.to_string());
+        let key = PrivateKey::generate(SigningAlgorithm::Es256).map_err(failed)?;
+        self.next_key = Some(NextKey {
+            private_key: encode(&key).map_err(failed)?,
+            asked_at: now,
+        });
+        Ok(key)
+    }
+
+    /// Puts the new key, which the server has confirmed, in the place of the present one.
+    ///
+    /// # Errors
+    /// The new key cannot be read. `path` is for the error.
+    pub fn adopt_next_key(&mut self, path: &Path, now: Timestamp) -> Result<(), IdentityError> {
+        if let Some(next) = self.next_key.take() {
+            let key = decode(&next.private_key, path, "next_key.private_key")?;
+            self.kid = thumbprint(key.public());
+            self.private_key = next.private_key;
+            self.key_created_at = now;
+        }
+        Ok(())
+    }
+
+    /// Gives up the key that was to take the present one's place.
+    pub fn drop_next_key(&mut self) {
+        self.next_key = None;
+    }
+}
+
+fn corrupt(path: &Path, reason: &str) -> IdentityError {
+    IdentityError::Corrupt {
+        path: path.display().to_string(),
+        reason: reason.to_owned(),
+    }
+}
+
+fn encode(key: &PrivateKey) -> Result<SecretString, KeyError> {
+    Ok(STANDARD.encode(&*key.to_pkcs8()?).into())
+}
+
+/// Reads the key in the member `name`.
+fn decode(text: &SecretString, path: &Path, name: &str) -> Result<PrivateKey, IdentityError> {
+    let der = STANDARD
+        .decode(text.expose_secret())
+        .map(Zeroizing::new)
+        .map_err(|_| corrupt(path, &format!("its {name} is not base64")))?;
+    PrivateKey::from_pkcs8(SigningAlgorithm::Es256, &der)
+        .map_err(|_| corrupt(path, &format!("its {name} is not an ES256 key in PKCS #8")))
 }
 
 #[cfg(test)]
@@ -185,6 +272,7 @@ mod tests {
             "https://idp.example.com".parse().unwrap(),
             "019527e4-75d5-704d-a5a4-a2b52cf56196".parse().unwrap(),
             &key,
+            Timestamp::from_secs(1_740_514_245),
         )
         .unwrap()
     }

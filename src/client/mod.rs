@@ -18,6 +18,7 @@ pub mod last_refusal;
 pub mod lock_file;
 pub mod login;
 pub mod private_file;
+pub mod rotate;
 mod secret_text;
 pub mod server;
 pub mod token;

@@ -1,6 +1,6 @@
 //! Tokens for this environment, against a client assertion (RFC 7523 §2.2).
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -49,6 +49,9 @@ pub struct EnvironmentTokens {
     pub identity: Identity,
     /// Its key.
     pub key: PrivateKey,
+    /// Where both came from. The file is read again for each assertion, because another process may
+    /// have put a new key there, after whose first use the old one soon ends.
+    pub file: PathBuf,
     /// How to reach the server.
     pub http: HttpClient,
     /// For the assertion's times.
@@ -66,8 +69,16 @@ struct TokenAnswer {
 
 impl EnvironmentTokens {
     /// A client assertion as the token endpoint wants it; each can be used once.
+    ///
+    /// The time is read before the key is. So an assertion never says that a key was used after the
+    /// file had given it up, however long this process was held up in between.
     fn assertion(&self) -> Result<String, KeyError> {
         let now = self.clock.now().secs();
+        let renewed = self.renewed();
+        let (kid, key) = renewed.as_ref().map_or_else(
+            || (&self.identity.kid, &self.key),
+            |(identity, key)| (&identity.kid, key),
+        );
         let id = self.identity.environment_id;
         let claims = json!({
             "iss": id,
@@ -78,11 +89,23 @@ impl EnvironmentTokens {
             "jti": AssertionId::new(&*self.clock, &*self.random),
         });
         sign_compact(
-            &self.key,
+            key,
             "client-authentication+jwt",
-            &self.identity.kid,
+            kid,
             claims.to_string().as_bytes(),
         )
+    }
+
+    /// The identity with another key, where the file holds one by now.
+    fn renewed(&self) -> Option<(Identity, PrivateKey)> {
+        let identity = Identity::load(&self.file).ok()?;
+        let same = identity.environment_id == self.identity.environment_id
+            && identity.issuer == self.identity.issuer;
+        if !same || identity.kid == self.identity.kid {
+            return None;
+        }
+        let key = identity.key(&self.file).ok()?;
+        Some((identity, key))
     }
 
     /// The body of a token request.

@@ -9,6 +9,7 @@ mod fake_sts;
 mod lint;
 mod login;
 mod place;
+mod rotate;
 mod token;
 mod usage;
 

@@ -13,6 +13,7 @@ mod publication;
 pub(crate) mod ran;
 mod refused_tokens;
 mod relying_parties;
+mod rotation;
 mod serve;
 mod stopped;
 mod tls;

@@ -83,7 +83,6 @@ fn cache(plan: &Plan, context: &Context) -> Outcome<CredentialCache> {
         plan.identity.issuer.as_str(),
         plan.identity.server_url.as_str(),
         id.as_str(),
-        plan.identity.kid.as_str(),
         plan.audience.as_str(),
         role.as_str(),
         plan.request.session_name.as_str(),

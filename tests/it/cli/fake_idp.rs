@@ -31,6 +31,8 @@ pub(super) type Scripted = (u16, Value, Vec<(&'static str, String)>);
 struct Seen {
     token_forms: Vec<Form>,
     enrolments: Vec<Value>,
+    rotations: Vec<Value>,
+    rotation_script: VecDeque<Scripted>,
     script: VecDeque<Scripted>,
     published: bool,
 }
@@ -58,6 +60,7 @@ impl FakeIdp {
         let app = Router::new()
             .route("/enroll/nonce", get(nonce))
             .route("/enroll", post(enroll))
+            .route("/enroll/rotate", post(rotate))
             .route("/oauth2/token", post(token))
             .route("/.well-known/openid-configuration", get(discovery))
             .route("/.well-known/jwks.json", get(jwks))
@@ -89,6 +92,16 @@ impl FakeIdp {
 
     pub(super) fn token_forms(&self) -> Vec<Form> {
         self.inner.seen.lock().unwrap().token_forms.clone()
+    }
+
+    /// The next rotation is answered so.
+    pub(super) fn next_rotation(&self, status: u16, body: Value) {
+        let mut seen = self.inner.seen.lock().unwrap();
+        seen.rotation_script.push_back((status, body, vec![]));
+    }
+
+    pub(super) fn rotations(&self) -> Vec<Value> {
+        self.inner.seen.lock().unwrap().rotations.clone()
     }
 
     pub(super) fn enrolments(&self) -> Vec<Value> {
@@ -133,6 +146,21 @@ async fn enroll(State(idp): State<Arc<Inner>>, headers: HeaderMap, body: Bytes) 
     let mut seen = idp.seen.lock().unwrap();
     seen.enrolments.push(request);
     if let Some(scripted) = seen.script.pop_front() {
+        return answer(scripted);
+    }
+    ok(&json!({
+        "environment_id": ENVIRONMENT,
+        "issuer": host(&headers),
+        "kid": thumbprint(&public),
+    }))
+}
+
+async fn rotate(State(idp): State<Arc<Inner>>, headers: HeaderMap, body: Bytes) -> Response {
+    let request: Value = serde_json::from_slice(&body).unwrap();
+    let public: PublicJwk = serde_json::from_value(request["jwk"].clone()).unwrap();
+    let mut seen = idp.seen.lock().unwrap();
+    seen.rotations.push(request);
+    if let Some(scripted) = seen.rotation_script.pop_front() {
         return answer(scripted);
     }
     ok(&json!({

@@ -6,7 +6,11 @@ use std::{
 };
 
 use assert_cmd::Command;
-use idp::{client::identity::Identity, domain::SigningAlgorithm, jose::PrivateKey};
+use idp::{
+    client::identity::Identity,
+    domain::{SigningAlgorithm, Timestamp},
+    jose::PrivateKey,
+};
 use tempfile::TempDir;
 
 use super::{FakeIdp, FakeSts};
@@ -29,6 +33,7 @@ impl Place {
             idp.url().parse().unwrap(),
             super::fake_idp::ENVIRONMENT.parse().unwrap(),
             &key,
+            Timestamp::from_secs(super::fake_idp::now().try_into().unwrap()),
         )
         .unwrap()
         .save(&place.identity())

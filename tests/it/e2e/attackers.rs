@@ -11,7 +11,7 @@ use aws_lc_rs::hmac;
 use axum::{Router, routing::post};
 use idp::{
     client::identity::Identity,
-    domain::{Issuer, KeyState, PublicJwk, SigningAlgorithm, SystemClock},
+    domain::{Issuer, KeyState, PublicJwk, SigningAlgorithm, SystemClock, Timestamp},
     jose::{PrivateKey, SealingKey, base64url_decode, base64url_encode, sign_compact},
     ports::{IssuerKeyStore as _, Store as _},
     store::SqliteStore,
@@ -215,6 +215,7 @@ impl Impostor {
             issuer.parse().unwrap(),
             environment.parse().unwrap(),
             &key,
+            Timestamp::from_secs(now().try_into().unwrap()),
         )
         .unwrap()
         .save(&home.join("identity.json"))
