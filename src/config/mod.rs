@@ -3,6 +3,7 @@
 
 mod database;
 mod reader;
+mod signer;
 
 use std::{
     net::SocketAddr,
@@ -17,6 +18,7 @@ use crate::domain::{
 };
 use reader::Reader;
 pub use reader::{ConfigError, ConfigErrors};
+pub use signer::{KeyBackend, KmsSettings, Pkcs11Settings, SignerSettings};
 
 /// Every setting of `idp serve`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +55,8 @@ pub struct KeySettings {
     /// Whether a key has to be seen at the issuer's public address before it signs, where that is not
     /// the server's own.
     pub check_publication: bool,
+    /// Where the private halves are.
+    pub signer: SignerSettings,
 }
 
 /// `[tls]`
@@ -129,6 +133,7 @@ impl Settings {
                 .unwrap_or_default(),
             rotation: read_rotation(reader, tokens.max_ttl),
             check_publication: reader.or("keys.check_publication", true),
+            signer: signer::read(reader),
         };
         let tls = read_tls(reader);
         let ops_listen = reader.optional("ops.listen");

@@ -24,6 +24,12 @@ pub trait Signer: Send + Sync {
     /// The algorithm it signs with.
     fn algorithm(&self) -> SigningAlgorithm;
 
+    /// Whether a signature would be tried now. Asked before a mint is recorded, so that one which
+    /// cannot be signed leaves no record.
+    fn available(&self) -> Result<(), SignError> {
+        Ok(())
+    }
+
     /// Signs `input` (`BASE64URL(header) "." BASE64URL(payload)`); returns the signature as JWS has
     /// it: PKCS #1 v1.5 for RS256, `R || S` for ES256.
     async fn sign(&self, input: Vec<u8>) -> Result<Vec<u8>, SignError>;
@@ -42,6 +48,16 @@ pub struct ExternalKey {
 /// key management service, a hardware module. Whoever implements it bounds how long a call may take.
 #[async_trait]
 pub trait ExternalKeys: Send + Sync {
+    /// Whether new keys are made here. Where not, it signs with those that it has.
+    fn makes_keys(&self) -> bool {
+        true
+    }
+
+    /// Whether a signature with that key would be tried now.
+    fn available(&self, _reference: &str) -> Result<(), SignError> {
+        Ok(())
+    }
+
     /// Makes a key pair. `label` is for the eyes of whoever looks into the keystore; it names the
     /// issuer and is not unique.
     async fn create(

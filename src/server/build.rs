@@ -8,10 +8,10 @@ use super::{ListenError, key_file};
 use crate::{
     config::Settings,
     domain::{Clock, DatabaseUrl, Random},
-    ports::{KeyFetch, Store, StoreError},
+    ports::{ExternalKeys, KeyFetch, Store, StoreError},
     service::{KeyRingError, Keystore, Nonces, Parts, Pool, Sealing, Service, open_key_ring},
     store::{OpenError, PostgresOpenError, PostgresStore, SqliteStore},
-    upstream::{guard::Allow, http::HttpSettings, keys::HttpKeyFetch},
+    upstream::{guard::Allow, http::HttpSettings, keys::HttpKeyFetch, signers::Keystores},
 };
 
 /// Why the server does not start. Each names the file or the setting.
@@ -70,6 +70,9 @@ pub struct Server {
     /// Where environments reach it.
     pub server_url: Url,
     pub(super) store: Arc<dyn Store>,
+    /// Keystores outside the process, where the settings name any; [`Keystores::reports`] says how
+    /// they are.
+    pub keystores: Option<Keystores>,
     pub(super) settings: Settings,
 }
 
@@ -94,11 +97,20 @@ impl Server {
         let pool =
             Pool::new(threads, settings.limits.signing_queue).map_err(StartError::Threads)?;
         let pool = Arc::new(pool);
+        let keystores = Keystores::load(
+            &settings.keys.signer,
+            settings.limits.signing_queue,
+            &clock,
+            &random,
+        )
+        .await;
         let keystore = Keystore {
             issuer: settings.issuer.clone(),
             algorithm: settings.keys.algorithm,
             sealing: sealing.clone(),
-            external: None,
+            external: keystores
+                .clone()
+                .map(|keystores| Arc::new(keystores) as Arc<dyn ExternalKeys>),
             pool: pool.clone(),
         };
         let longest_life = settings.tokens.max_ttl.duration();
@@ -126,6 +138,7 @@ impl Server {
             service: Arc::new(service),
             server_url: settings.server_url.clone(),
             store,
+            keystores,
             settings,
         })
     }

@@ -22,7 +22,7 @@ use crate::{
         atomic_file::{AccessError, atomic_write, create_private_dir},
         identity::Identity,
     },
-    config::{KeySettings, LimitSettings, Settings, TokenSettings},
+    config::{KeySettings, LimitSettings, Settings, SignerSettings, TokenSettings},
     domain::{
     Audience, AwsClaims, Clock, DEFAULT_AUDIENCE, DatabaseUrl, EnvironmentState, ExposeSecret, as, _, Issuer, IssuerError, Name, NameError, Random, RequestId, SecretString, SigningAlgorithm, Subject, TokenLifetime, Rotation,
     },
@@ -267,6 +267,7 @@ fn settings(dir: &DevDir, issuer: &Issuer) -> Result<Settings, DevError> {
             algorithm: SigningAlgorithm::default(),
             rotation: Rotation::default(),
             check_publication: false,
+            signer: SignerSettings::default(),
         },
         tls: None,
         ops_listen: None,

@@ -175,6 +175,10 @@ impl Service {
         context: RequestContext,
     ) -> Result<Option<String>, TokenRefusal> {
         let signer = self.keys.signer();
+        signer.available().map_err(|error| {
+            tracing::debug!(%error, "a token was refused because of the signer");
+            TokenRefusal::Unavailable("the token could not be signed at present".to_owned())
+        })?;
         let mut claims = TokenClaims::v2(
             self.issuer.clone(),
             &credential.subject,

@@ -49,7 +49,8 @@ impl Keystore {
         clock: &dyn Clock,
         random: &dyn Random,
     ) -> Result<IssuerKey, KeyRingError> {
-        let Some(external) = &self.external else {
+        let makes_keys = |external: &&Arc<dyn ExternalKeys>| external.makes_keys();
+        let Some(external) = self.external.as_ref().filter(makes_keys) else {
             let algorithm = self.algorithm;
             let made = self.pool.run(move || PrivateKey::generate(algorithm));
             return self.seal(&made.await??, clock, random).await;
@@ -254,6 +255,10 @@ impl Signer for ExternalSigner {
 
     fn algorithm(&self) -> SigningAlgorithm {
         self.algorithm
+    }
+
+    fn available(&self) -> Result<(), SignError> {
+        self.keys.available(&self.reference)
     }
 
     async fn sign(&self, input: Vec<u8>) -> Result<Vec<u8>, SignError> {

@@ -12,7 +12,7 @@ mod moto;
 mod publication;
 pub(crate) mod ran;
 mod refused_tokens;
-mod relying_parties;
+pub(crate) mod relying_parties;
 mod rotation;
 mod serve;
 mod stopped;

@@ -7,6 +7,7 @@ mod e2e;
 mod infrastructure;
 mod issuer;
 mod layers;
+mod signers;
 mod store;
 mod sts;
 mod support;

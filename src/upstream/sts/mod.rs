@@ -1,7 +1,5 @@
 //! AWS STS through the AWS SDK: one unsigned `AssumeRoleWithWebIdentity`, without retries.
 
-mod transport;
-
 use async_trait::async_trait;
 use aws_config::{
     BehaviorVersion, Region, meta::region::ProvideRegion as _,
@@ -23,10 +21,10 @@ use aws_smithy_runtime_api::client::{
     orchestrator::HttpResponse, stalled_stream_protection::StalledStreamProtectionConfig,
 };
 
-use self::transport::Transport;
 use super::{
     guard::Allow,
     http::{HttpClient, HttpSettings},
+    transport::Transport,
 };
 use crate::{
     domain::{ExposeSecret as _, Partition, SecretString, Timestamp},

@@ -20,6 +20,8 @@ pub(crate) struct Installation {
     dir: TempDir,
     port: u16,
     admin_token: String,
+    /// What the server's process has in its environment.
+    environment: Vec<(&'static str, String)>,
 }
 
 /// The ids of what [`Installation::environment`] makes.
@@ -41,6 +43,7 @@ impl Installation {
             dir: tempfile::tempdir().unwrap(),
             port,
             admin_token: String::new(),
+            environment: Vec::new(),
         };
         let text = settings(port) + "\n[database]\nurl = \"sqlite:idp.db\"\n";
         fs::write(installation.config(), text).unwrap();
@@ -59,6 +62,15 @@ impl Installation {
         });
         installation.start();
         installation
+    }
+
+    /// The server gets these variables from its next start on.
+    pub(crate) fn with_environment(
+        mut self,
+        environment: impl IntoIterator<Item = (&'static str, String)>,
+    ) -> Self {
+        self.environment.extend(environment);
+        self
     }
 
     /// Starts the server, and waits until it answers.
@@ -92,6 +104,7 @@ impl Installation {
                 .args(["serve", "--config"])
                 .arg(self.config())
                 .current_dir(self.path())
+                .envs(self.environment.iter().map(|(name, value)| (name, value)))
                 .stdout(Stdio::null())
                 .stderr(File::create(self.path().join("log")).unwrap()),
         ));
@@ -127,7 +140,7 @@ impl Installation {
     }
 
     /// What the server has logged.
-    pub(super) fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.path().join("log")).unwrap()
     }
 
@@ -151,11 +164,12 @@ impl Installation {
     }
 
     /// An `idp` on the machine of the server; `arguments` are separated by spaces.
-    pub(super) fn local(&self, arguments: &str) -> Ran {
+    pub(crate) fn local(&self, arguments: &str) -> Ran {
         Ran::of(
             clean_command(IDP)
                 .args(arguments.split(' '))
                 .env("IDP_CONFIG", self.config())
+                .envs(self.environment.iter().map(|(name, value)| (name, value)))
                 .current_dir(self.path()),
         )
     }
@@ -180,20 +194,20 @@ impl Installation {
 
     /// Runs [`Installation::idp`].
     #[track_caller]
-    pub(super) fn run(&self, arguments: &str) -> Ran {
+    pub(crate) fn run(&self, arguments: &str) -> Ran {
         Ran::of(&mut self.idp(arguments))
     }
 
     /// The file with a fresh token.
     #[track_caller]
-    pub(super) fn token_file(&self) -> PathBuf {
+    pub(crate) fn token_file(&self) -> PathBuf {
         let file = self.path().join("token");
         fs::write(&file, self.run("token").ok().stdout).unwrap();
         file
     }
 
     /// The body that the server answers a GET with.
-    pub(super) fn get(&self, path: &str) -> Vec<u8> {
+    pub(crate) fn get(&self, path: &str) -> Vec<u8> {
         let url = format!("{}/{path}", self.url()).parse().unwrap();
         let answer = block_on(http().get(&url)).unwrap();
         assert_eq!(answer.status, 200);

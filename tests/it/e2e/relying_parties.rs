@@ -9,7 +9,7 @@ use crate::support::{python, python_json};
 
 /// What the relying parties of `tests/python/relying_party.py` make of the token in a file.
 #[track_caller]
-pub(super) fn judgement(
+pub(crate) fn judgement(
     python: &Path,
     issuer: &str,
     token: &Path,
@@ -25,7 +25,7 @@ pub(super) fn judgement(
 
 /// Asserts that all of them accept the token, and the metadata, and refuse what they have to.
 #[track_caller]
-pub(super) fn assert_accepted(judgement: &Value, issuer: &str) {
+pub(crate) fn assert_accepted(judgement: &Value, issuer: &str) {
     assert_eq!(judgement["openid_complaint"], Value::Null);
     assert_eq!(judgement["oauth_complaint"], Value::Null);
     let pyjwt = &judgement["pyjwt"];

@@ -40,7 +40,7 @@ impl Installation {
     }
 
     /// What the database answers to a question of one number, or one text.
-    fn sql<T>(&self, sql: &'static str) -> Option<T>
+    pub(crate) fn sql<T>(&self, sql: &'static str) -> Option<T>
     where
         T: for<'r> sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite> + Send + Unpin,
     {

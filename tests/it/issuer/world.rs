@@ -9,7 +9,7 @@ use std::{
 
 use axum::Router;
 use idp::{
-    config::{KeySettings, LimitSettings, Settings, TokenSettings},
+    config::{KeySettings, LimitSettings, Settings, SignerSettings, TokenSettings},
     domain::{
         Clock as _, DatabaseUrl, ExposeSecret as _, OrganizationId, Rotation, SigningAlgorithm,
         SimulatedClock, SystemRandom, Timestamp, TokenLifetime,
@@ -63,6 +63,7 @@ pub(crate) fn settings(dir: &TempDir) -> Settings {
             algorithm: SigningAlgorithm::Es256,
             rotation: Rotation::default(),
             check_publication: false,
+            signer: SignerSettings::default(),
         },
         tls: None,
         ops_listen: None,
