@@ -12,7 +12,7 @@ use crate::{
         server::{Refusal, ServerError},
         verify::VerifyError,
     },
-    ports::FetchError,
+    ports::{FetchError, ObjectError},
     upstream::http::HttpError,
 };
 
@@ -108,6 +108,16 @@ impl From<VerifyError> for Failure {
             }
             _ => Self::new(ExitCode::Refused, error),
         }
+    }
+}
+
+impl From<ObjectError> for Failure {
+    fn from(error: ObjectError) -> Self {
+        let code = match error {
+            ObjectError::Unreachable { .. } => ExitCode::Unreachable,
+            ObjectError::Refused { .. } => ExitCode::NotWritten,
+        };
+        Self::new(code, error)
     }
 }
 

@@ -15,7 +15,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use axum::Router;
 use url::Url;
 
-pub use oidc::discovery;
+pub use oidc::{DISCOVERY_CACHE, JWKS_CACHE, discovery};
 pub use ops::router as ops_router;
 pub use sts::{CurrentSts, OnRefusal, router as sts_router, router_of as sts_router_of};
 

@@ -2,6 +2,7 @@
 
 mod environment_keys;
 mod keys;
+mod objects;
 mod signer;
 mod store;
 mod sts;
@@ -12,6 +13,8 @@ pub use environment_keys::{
 };
 pub use keys::{FetchError, FetchedKeys, KeyFetch};
 pub use signer::{ExternalKey, ExternalKeys, SignError, Signer};
+pub use objects::{Created, NewObject, ObjectError, ObjectStore};
+pub use signer::{SignError, Signer};
 pub use store::{
     AdminStore, AdminToken, AuditRecord, AuditStore, Change, EnrolOutcome, EnrolmentStore,
     EnvironmentStore, InsertOutcome, IssuerKeyStore, ListedPrincipal, MintOutcome, MintRequest, MintStore, OrganizationStore, Page, PrincipalStore, ProjectStore, StopOutcome, Store, EnvironmentChange, OrganizationChange, StoreError, KeyChange, KeyNote, KeyStep, OutstandingTokens,

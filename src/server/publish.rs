@@ -1,54 +1,51 @@
-//! Static publication: discovery and JWKS as files for any https host, so that the server itself can
-//! stay private.
+//! Static publication: discovery and JWKS as objects for any https host, so that the server itself
+//! can stay private.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use bytes::Bytes;
 
 use super::Server;
-use crate::{client::atomic_file::atomic_write, http};
+use crate::{
+    http,
+    ports::{NewObject, ObjectError, ObjectStore},
+};
 
-/// Why nothing was published.
-#[derive(Debug, thiserror::Error)]
-pub enum PublishError {
-    /// The directory or a file.
-    #[error("{}: {reason}", path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// What happened.
-        reason: String,
-    },
-}
-
-/// Writes `.well-known/jwks.json` and `.well-known/openid-configuration` below `directory`, which
-/// stands for the issuer's URL: keys first, so that discovery never points at a set that is not there.
-/// Returns the paths.
+/// Writes `.well-known/jwks.json` and `.well-known/openid-configuration` below a place that stands for
+/// the issuer's URL: keys first, so that discovery never points at a set that is not there. Media type
+/// and caching are those of the server. `wrote` is told each as it is there.
 ///
 /// # Errors
-/// See [`PublishError`]. Each file is whole or as it was.
-pub fn publish(server: &Server, directory: &Path) -> Result<Vec<PathBuf>, PublishError> {
-    let folder = directory.join(".well-known");
-    let failed = |path: &Path, reason: String| PublishError::File {
-        path: path.to_owned(),
-        reason,
-    };
-    fs::create_dir_all(&folder).map_err(|error: io::Error| failed(&folder, error.to_string()))?;
+/// See [`ObjectError`]. Each object is whole or as it was.
+pub async fn publish(
+    server: &Server,
+    objects: &dyn ObjectStore,
+    mut wrote: impl FnMut(&str),
+) -> Result<(), ObjectError> {
     let service = &server.service;
     let discovery = http::discovery(
         service.issuer(),
         service.keys().algorithm(),
         &server.server_url,
     );
-    let mut written = Vec::new();
-    for (name, body) in [
-        ("jwks.json", service.keys().jwks().body.to_vec()),
-        ("openid-configuration", discovery),
+    for (name, body, cache_control) in [
+        (
+            ".well-known/jwks.json",
+            service.keys().jwks().body.clone(),
+            http::JWKS_CACHE,
+        ),
+        (
+            ".well-known/openid-configuration",
+            Bytes::from(discovery),
+            http::DISCOVERY_CACHE,
+        ),
     ] {
-        let path = folder.join(name);
-        atomic_write(&path, &body, 0o644).map_err(|error| failed(&path, error.to_string()))?;
-        written.push(path);
+        let object = NewObject {
+            name: name.to_owned(),
+            body,
+            content_type: "application/json",
+            cache_control: Some(cache_control),
+        };
+        objects.put(object).await?;
+        wrote(&objects.place(name));
     }
-    Ok(written)
+    Ok(())
 }

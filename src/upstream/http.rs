@@ -145,6 +145,20 @@ impl HttpClient {
 
     /// Sends `request` and waits for the whole answer.
     pub async fn send(&self, request: http::Request<Bytes>) -> Result<HttpAnswer, HttpError> {
+        self.execute(request, None).await?.collect().await
+    }
+
+    /// Sends `request` and hands out the answer as it comes. It may take as long as it likes, but no
+    /// part of it longer than a whole answer may.
+    pub async fn stream(&self, request: http::Request<Bytes>) -> Result<HttpStream, HttpError> {
+        self.execute(request, Some(STREAM_TIMEOUT)).await
+    }
+
+    async fn execute(
+        &self,
+        request: http::Request<Bytes>,
+        timeout: Option<Duration>,
+    ) -> Result<HttpStream, HttpError> {
         let target = request.uri().to_string();
         let url = Url::parse(&target).map_err(|error| HttpError::Unreachable {
             url: target,
@@ -159,31 +173,20 @@ impl HttpClient {
                     reason: error.to_string(),
                 })?;
         }
-        let request = reqwest::Request::try_from(request)
-            .map_err(|error| self.explain(shown.clone(), &error))?;
-        let mut response = self
-            .client_for(&url)?
-            .execute(request)
+        let explain = |error| explain(&self.settings, shown.clone(), &error);
+        let mut request = reqwest::Request::try_from(request).map_err(explain)?;
+        *request.timeout_mut() = timeout;
+        let response = self.client_for(&url)?.execute(request);
+        let mut response = tokio::time::timeout(self.settings.total_timeout, response)
             .await
-            .map_err(|error| self.explain(shown.clone(), &error))?;
-        let mut body = Vec::new();
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| self.explain(shown.clone(), &error))?
-        {
-            if body.len() + chunk.len() > self.settings.max_body {
-                return Err(HttpError::TooLarge {
-                    url: shown,
-                    limit: self.settings.max_body,
-                });
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(HttpAnswer {
+            .map_err(|_| silent(&self.settings, shown.clone()))?
+            .map_err(explain)?;
+        Ok(HttpStream {
             status: response.status(),
             headers: std::mem::take(response.headers_mut()),
-            body: body.into(),
+            response,
+            url: shown,
+            settings: self.settings.clone(),
         })
     }
 
@@ -224,31 +227,91 @@ impl HttpClient {
             .build()
             .map_err(|error| HttpError::Setup(root_cause(&error)))
     }
+}
 
-    fn explain(&self, url: String, error: &reqwest::Error) -> HttpError {
-        let mut source: Option<&(dyn Error + 'static)> = Some(error);
-        while let Some(cause) = source {
-            if let Some(forbidden) = cause.downcast_ref::<ForbiddenAddress>() {
-                return HttpError::Forbidden {
-                    url,
-                    reason: forbidden.to_string(),
-                };
-            }
-            source = cause.source();
-        }
-        let reason = match (error.is_timeout(), error.is_connect()) {
-            (true, true) => format!(
-                "no connection within {} s",
-                self.settings.connect_timeout.as_secs()
-            ),
-            (true, false) => format!(
-                "no complete answer within {} s",
-                self.settings.total_timeout.as_secs()
-            ),
-            _ => root_cause(error),
-        };
-        HttpError::Unreachable { url, reason }
+/// How long a streamed answer may take as a whole.
+const STREAM_TIMEOUT: Duration = Duration::from_hours(24);
+
+/// An answer whose body is still arriving.
+#[derive(Debug)]
+pub struct HttpStream {
+    /// The status.
+    pub status: StatusCode,
+    /// The header.
+    pub headers: HeaderMap,
+    response: reqwest::Response,
+    url: String,
+    settings: HttpSettings,
+}
+
+impl HttpStream {
+    /// The next part of the body; `None` after the last. A body that breaks off is an error.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, HttpError> {
+        tokio::time::timeout(self.settings.total_timeout, self.response.chunk())
+            .await
+            .map_err(|_| silent(&self.settings, self.url.clone()))?
+            .map_err(|error| explain(&self.settings, self.url.clone(), &error))
     }
+
+    /// The rest of it, which must not be longer than the settings allow.
+    pub async fn collect(mut self) -> Result<HttpAnswer, HttpError> {
+        let mut body = Vec::new();
+        while let Some(chunk) = self.chunk().await? {
+            if body.len() + chunk.len() > self.settings.max_body {
+                return Err(self.too_long(self.settings.max_body));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(HttpAnswer {
+            status: self.status,
+            headers: self.headers,
+            body: body.into(),
+        })
+    }
+
+    /// The error for a part of it that is longer than `limit` bytes.
+    #[must_use]
+    pub fn too_long(&self, limit: usize) -> HttpError {
+        HttpError::TooLarge {
+            url: self.url.clone(),
+            limit,
+        }
+    }
+}
+
+fn silent(settings: &HttpSettings, url: String) -> HttpError {
+    HttpError::Unreachable {
+        url,
+        reason: format!(
+            "no complete answer within {} s",
+            settings.total_timeout.as_secs()
+        ),
+    }
+}
+
+fn explain(settings: &HttpSettings, url: String, error: &reqwest::Error) -> HttpError {
+    let mut source: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(cause) = source {
+        if let Some(forbidden) = cause.downcast_ref::<ForbiddenAddress>() {
+            return HttpError::Forbidden {
+                url,
+                reason: forbidden.to_string(),
+            };
+        }
+        source = cause.source();
+    }
+    let reason = match (error.is_timeout(), error.is_connect()) {
+        (true, true) => format!(
+            "no connection within {} s",
+            settings.connect_timeout.as_secs()
+        ),
+        (true, false) => format!(
+            "no complete answer within {} s",
+            settings.total_timeout.as_secs()
+        ),
+        _ => root_cause(error),
+    };
+    HttpError::Unreachable { url, reason }
 }
 
 fn uri(url: &Url) -> Result<http::Uri, HttpError> {

@@ -1,8 +1,9 @@
-//! Everything outbound: HTTP with guarded dialling, issuers' published keys, AWS STS, keystores.
+//! Everything outbound: HTTP with guarded dialling, issuers' published keys, AWS STS and S3, keystores.
 
 pub mod guard;
 pub mod http;
 pub mod keys;
 pub mod signers;
+pub mod s3;
 pub mod sts;
 mod transport;

@@ -22,13 +22,13 @@ use crate::upstream::http::{HttpClient, HttpError};
 
 /// An SDK connector that knows where it last sent a request.
 #[derive(Clone, Debug)]
-pub(super) struct Transport {
+pub(in crate::upstream) struct Transport {
     client: Arc<HttpClient>,
     endpoint: Arc<Mutex<Option<String>>>,
 }
 
 impl Transport {
-    pub(super) fn new(client: HttpClient) -> Self {
+    pub(in crate::upstream) fn new(client: HttpClient) -> Self {
         Self {
             client: Arc::new(client),
             endpoint: Arc::default(),

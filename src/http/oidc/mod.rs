@@ -18,11 +18,11 @@ use url::Url;
 use super::{App, AppState, cached};
 use crate::domain::{Issuer, SigningAlgorithm};
 
-/// Discovery changes with the configuration only.
-const DISCOVERY_CACHE: &str = "public, max-age=3600";
+/// The `Cache-Control` of discovery, which changes with the configuration only.
+pub const DISCOVERY_CACHE: &str = "public, max-age=3600";
 
-/// Short enough that a verifier sees a new key long before it signs.
-const JWKS_CACHE: &str = "public, max-age=300";
+/// The `Cache-Control` of the key set: short enough that a verifier sees a new key long before it signs.
+pub const JWKS_CACHE: &str = "public, max-age=300";
 
 pub(super) fn router() -> Router<Arc<App>> {
     Router::new()
