@@ -18,6 +18,11 @@ pub(super) struct ConfigArgs {
 }
 
 impl ConfigArgs {
+    /// The settings of that file, for a command that does not always need one.
+    pub(super) const fn named(file: PathBuf) -> Self {
+        Self { config: Some(file) }
+    }
+
     /// Reads and validates the settings; all mistakes are reported together.
     pub(super) fn load(&self, context: &Context) -> Outcome<Settings> {
         let text = self.config.as_ref().map(|path| {

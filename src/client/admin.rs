@@ -3,9 +3,13 @@
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, header};
 use serde_json::Value;
+use url::Url;
 
 use super::server::{Server, ServerError};
-use crate::domain::{ExposeSecret as _, SecretString};
+use crate::{
+    domain::{ExposeSecret as _, SecretString},
+    upstream::http::HttpStream,
+};
 
 /// An administrator's view of a server.
 pub struct Admin<'a> {
@@ -23,6 +27,34 @@ impl Admin<'_> {
         path: &str,
         body: Option<Value>,
     ) -> Result<Value, ServerError> {
+        let (url, request) = self.request(method, path, body)?;
+        let answer = self.server.http.send(request).await?;
+        self.server.read(&url, &answer)
+    }
+
+    /// `GET`s an answer of any length.
+    pub async fn stream(&self, path: &str) -> Result<HttpStream, ServerError> {
+        let (url, request) = self.request(Method::GET, path, None)?;
+        let stream = self.server.http.stream(request).await?;
+        if stream.status.is_success() {
+            return Ok(stream);
+        }
+        let answer = stream.collect().await?;
+        Err(match self.server.read(&url, &answer) {
+            Err(error) => error,
+            Ok(_) => ServerError::Unexpected {
+                url: url.to_string(),
+                reason: format!("HTTP {}", answer.status.as_u16()),
+            },
+        })
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<(Url, Request<Bytes>), ServerError> {
         let url = self.server.join(&format!("/api/v1{path}"))?;
         let unexpected = |reason: String| ServerError::Unexpected {
             url: url.to_string(),
@@ -45,8 +77,7 @@ impl Admin<'_> {
         let request = request
             .body(body)
             .map_err(|error| unexpected(error.to_string()))?;
-        let answer = self.server.http.send(request).await?;
-        self.server.read(&url, &answer)
+        Ok((url, request))
     }
 
     /// Every item of a listing, page by page.

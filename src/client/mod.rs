@@ -5,6 +5,7 @@ pub mod admin;
 pub mod advice;
 pub mod assume;
 pub mod atomic_file;
+pub mod audit;
 pub mod aws_files;
 pub mod cloudtrail;
 pub mod credential_cache;

@@ -1,6 +1,7 @@
 //! The server's configuration: typed sections from a TOML file with `IDP_…` variables on top, all of
 //! it validated at once, so that one run of `idp config check` reports every mistake.
 
+mod audit;
 mod database;
 mod reader;
 mod signer;
@@ -16,6 +17,7 @@ use url::Url;
 use crate::domain::{
     DatabaseUrl, Issuer, Rotation, SigningAlgorithm, TokenLifetime, parse_duration,
 };
+pub use audit::AuditSettings;
 use reader::Reader;
 pub use reader::{ConfigError, ConfigErrors};
 pub use signer::{KeyBackend, KmsSettings, Pkcs11Settings, SignerSettings};
@@ -41,6 +43,8 @@ pub struct Settings {
     pub tokens: TokenSettings,
     /// Limits.
     pub limits: LimitSettings,
+    /// The audit log.
+    pub audit: AuditSettings,
 }
 
 /// `[keys]`
@@ -138,6 +142,7 @@ impl Settings {
         let tls = read_tls(reader);
         let ops_listen = reader.optional("ops.listen");
         let limits = read_limits(reader);
+        let audit = audit::read(reader);
         if ops_listen == Some(listen) {
             reader.note(
                 "ops.listen",
@@ -159,6 +164,7 @@ impl Settings {
             ops_listen,
             tokens,
             limits,
+            audit,
         })
     }
 }

@@ -150,6 +150,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The setting as it is written.
+    pub(super) fn text(&mut self, name: &'static str) -> Option<String> {
+        self.find(name).map(|(text, _)| text)
+    }
+
     pub(super) fn optional_with<T>(
         &mut self,
         name: &'static str,

@@ -5,6 +5,11 @@ mod arn;
 mod audience;
 mod audit;
 mod aws_claims;
+mod audit_chain;
+mod audit_filter;
+mod audit_line;
+mod audit_record;
+mod checkpoint;
 mod claims;
 mod database_url;
 mod environment;
@@ -28,6 +33,13 @@ pub use aws_claims::{
     AwsClaims, AwsClaimsChange, AwsProfile, AwsTokenClaims, SessionTags, TagError, TagNames,
     is_tag_char, tag_value,
 };
+pub use audit_chain::{
+    AuditChain, AuditCut, ChainHead, ChainVerifier, Finding, FindingKind, Vouched, first_broken,
+};
+pub use audit_filter::AuditFilter;
+pub use audit_line::{AuditLine, AuditLineError};
+pub use audit_record::{AuditRecord, audit_hash};
+pub use checkpoint::Checkpoint;
 pub use claims::{TokenClaims, TokenLifetime};
 pub use database_url::{DatabaseUrl, DatabaseUrlError};
 pub use environment::{

@@ -26,6 +26,10 @@ enum Shape {
     Problem,
 }
 
+/// What a refusal said, beside the answer: for whoever records it.
+#[derive(Clone, Debug)]
+pub(super) struct Said(pub(super) String);
+
 /// An error on its way to the client.
 #[derive(Debug)]
 pub(super) struct HttpError {
@@ -120,6 +124,7 @@ impl IntoResponse for HttpError {
         if let Some(challenge) = self.challenge {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
+        response.extensions_mut().insert(Said(self.detail));
         response
     }
 }
@@ -143,7 +148,7 @@ impl From<TokenRefusal> for HttpError {
         let detail = refusal.to_string();
         match refusal {
             TokenRefusal::InvalidRequest(_) => Self::oauth("invalid_request", detail),
-            TokenRefusal::InvalidClient(_) => {
+            TokenRefusal::InvalidClient(_) | TokenRefusal::Replayed(_) => {
                 Self::oauth("invalid_client", detail).with_status(StatusCode::UNAUTHORIZED)
             }
             TokenRefusal::UnauthorizedClient(_) => Self::oauth("unauthorized_client", detail),

@@ -53,7 +53,7 @@ pub fn router(
     // An issuer's path may begin a segment with `:` or `*`, which axum 0.7 gave a meaning.
     let mut router = Router::new()
         .without_v07_checks()
-        .nest("/api/v1", admin::router());
+        .nest("/api/v1", admin::router(app.clone()));
     for path in [
         Some(&issuer_path),
         Some(&server_path).filter(|path| **path != issuer_path),

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use super::EnvironmentKeyStore;
 use crate::domain::{
-    AdminTokenId, Audience, AuditEvent, AuditId, Credential, Environment, EnvironmentId, EnvironmentState, Issuer, IssuerKey, JoinToken, KeyId, Name, Organization, OrganizationId, Project, ProjectId, PublicJwk, Subject, Timestamp, AwsClaimsChange, RoleArn,
+    AdminTokenId, Audience, AuditEvent, AuditId, Credential, Environment, EnvironmentId, EnvironmentState, Issuer, IssuerKey, JoinToken, KeyId, Name, Organization, OrganizationId, Project, ProjectId, PublicJwk, Subject, Timestamp, AwsClaimsChange, RoleArn, AuditChain, AuditCut, AuditFilter, AuditRecord,
 };
 
 /// Why the store did not do it.
@@ -407,35 +407,13 @@ pub trait MintStore: Send + Sync {
     async fn purge_jtis(&self, now: Timestamp) -> Result<u64, StoreError>;
 }
 
-/// A stored audit record with its place in its chain.
+/// What a search found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuditRecord {
-    /// The record's id.
-    pub id: AuditId,
-    /// The organisation whose chain it is in; the system's if `None`.
-    pub organization_id: Option<OrganizationId>,
-    /// Its place in that chain, from 1, without gaps.
-    pub seq: i64,
-    /// When it happened.
-    pub at: Timestamp,
-    /// Who did it, as [`crate::domain::Actor::to_text`] writes it.
-    pub actor: String,
-    /// What.
-    pub action: String,
-    /// On what.
-    pub target: String,
-    /// `success` or `refused`.
-    pub outcome: String,
-    /// The request that caused it.
-    pub request_id: Option<String>,
-    /// Where it came from.
-    pub source: Option<String>,
-    /// A JSON object.
-    pub details: String,
-    /// SHA-256 of the record before it in the chain; zeros for the first.
-    pub previous: [u8; 32],
-    /// SHA-256 of this one.
-    pub hash: [u8; 32],
+pub struct FoundRecords {
+    /// Records, newest first.
+    pub records: Vec<AuditRecord>,
+    /// Where the search goes on: `before` of the next one. `None` at the beginning of the chain.
+    pub next: Option<i64>,
 }
 
 /// The audit log.
@@ -444,13 +422,48 @@ pub trait AuditStore: Send + Sync {
     /// Appends one event; durable when this returns. Shares commits with mints.
     async fn append(&self, event: AuditEvent) -> Result<(), StoreError>;
 
-    /// Records of one chain with a place after `after`, in order.
+    /// Records of one chain with a place after `after`, in order. Those that retention has removed
+    /// are not among them.
     async fn audit_records(
         &self,
         organization: Option<OrganizationId>,
         after: i64,
         limit: u32,
     ) -> Result<Vec<AuditRecord>, StoreError>;
+
+    /// At most `limit` records of one chain that `filter` admits, with a place before `before`, newest
+    /// first. It looks at a bounded number of records, so that a rare match may take several calls,
+    /// of which some find nothing.
+    async fn find_audit_records(
+        &self,
+        organization: Option<OrganizationId>,
+        filter: &AuditFilter,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<FoundRecords, StoreError>;
+
+    /// The organisations' chains that have a record, by organisation. The system's is not among them.
+    async fn audit_chains(&self, page: Page<OrganizationId>)
+    -> Result<Vec<AuditChain>, StoreError>;
+
+    /// One chain; `None` where it has no record.
+    async fn audit_chain(
+        &self,
+        organization: Option<OrganizationId>,
+    ) -> Result<Option<AuditChain>, StoreError>;
+
+    /// Cuts a chain: its records up to the cut's place count as removed from now on, and `event` is
+    /// recorded. [`Change::Missing`], and nothing is done, where the record at that place has another
+    /// hash, is the last one, or was removed before.
+    async fn cut_audit_chain(
+        &self,
+        organization: Option<OrganizationId>,
+        cut: AuditCut,
+        event: AuditEvent,
+    ) -> Result<Change, StoreError>;
+
+    /// Deletes records that cuts have removed, in slices between which others write; returns how many.
+    async fn purge_audit_records(&self) -> Result<u64, StoreError>;
 }
 
 /// An administrator token, without the secret.

@@ -4,14 +4,15 @@ use std::{num::NonZeroUsize, sync::Arc, thread};
 
 use url::Url;
 
-use super::{ListenError, key_file};
+use super::{ListenError, key_file, open_objects};
 use crate::{
     config::Settings,
     domain::{Clock, DatabaseUrl, Random},
+    jose::{SealingKey, SeedKey},
     ports::{ExternalKeys, KeyFetch, Store, StoreError},
-    service::{KeyRingError, Keystore, Nonces, Parts, Pool, Sealing, Service, open_key_ring},
+    service::{Checkpoints, KeyRingError, Keystore, Nonces, Parts, Pool, Sealing, Service, open_key_ring},
     store::{OpenError, PostgresOpenError, PostgresStore, SqliteStore},
-    upstream::{guard::Allow, http::HttpSettings, keys::HttpKeyFetch, signers::Keystores},
+    upstream::{guard::Allow, http::HttpSettings, keys::HttpKeyFetch, s3::S3LocationError, signers::Keystores},
 };
 
 /// Why the server does not start. Each names the file or the setting.
@@ -43,6 +44,9 @@ pub enum StartError {
     /// Keys could not be made or read.
     #[error(transparent)]
     Keys(KeyRingError),
+    /// The place of the checkpoints.
+    #[error("audit.checkpoints: {0}")]
+    Checkpoints(#[from] S3LocationError),
     /// Threads.
     #[error("cannot start the signing threads: {0}")]
     Threads(std::io::Error),
@@ -93,6 +97,7 @@ impl Server {
         let sealing = Sealing::new(key_file::read_or_create(file, may_create, &*random)?);
         let again = file.clone();
         let sealing = Arc::new(sealing.rereading(move || key_file::read(&again).ok()));
+        let checkpoints = checkpoints(&settings, &sealing, clock.clone()).await?;
         let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let pool =
             Pool::new(threads, settings.limits.signing_queue).map_err(StartError::Threads)?;
@@ -133,6 +138,7 @@ impl Server {
             publication: publication(&settings),
             nonces: Nonces::new(sealing, settings.issuer.clone()),
             pool,
+            checkpoints,
         });
         Ok(Self {
             service: Arc::new(service),
@@ -158,6 +164,28 @@ fn publication(settings: &Settings) -> Option<Arc<dyn KeyFetch>> {
         Allow::PublicOnly
     };
     Some(Arc::new(HttpKeyFetch::new(&HttpSettings::default(), allow)))
+}
+
+/// The key that signs checkpoints is derived, so that it is wherever the key-encryption key is, and
+/// nowhere else.
+async fn checkpoints(
+    settings: &Settings,
+    sealing: &SealingKey,
+    clock: Arc<dyn Clock>,
+) -> Result<Checkpoints, StartError> {
+    let objects = match &settings.audit.checkpoints {
+        Some(place) => Some(open_objects(place, HttpSettings::default(), clock).await?),
+        None => None,
+    };
+    Ok(Checkpoints::new(checkpoint_key(sealing)?, objects))
+}
+
+/// See [`checkpoints`].
+pub(super) fn checkpoint_key(sealing: &SealingKey) -> Result<SeedKey, StartError> {
+    let seed = sealing
+        .derive("audit checkpoint")
+        .map_err(|error| StartError::Keys(error.into()))?;
+    SeedKey::new(&seed).map_err(|error| StartError::Keys(error.into()))
 }
 
 impl Server {

@@ -22,7 +22,9 @@ use crate::{
         atomic_file::{AccessError, atomic_write, create_private_dir},
         identity::Identity,
     },
-    config::{KeySettings, LimitSettings, Settings, SignerSettings, TokenSettings},
+    config::{
+    KeySettings, LimitSettings, Settings, SignerSettings, TokenSettings, AuditSettings,
+},
     domain::{
     Audience, AwsClaims, Clock, DEFAULT_AUDIENCE, DatabaseUrl, EnvironmentState, ExposeSecret, as, _, Issuer, IssuerError, Name, NameError, Random, RequestId, SecretString, SigningAlgorithm, Subject, TokenLifetime, Rotation,
     },
@@ -276,6 +278,7 @@ fn settings(dir: &DevDir, issuer: &Issuer) -> Result<Settings, DevError> {
             max_ttl: TokenLifetime::from_secs(TokenLifetime::MAX.into()).unwrap_or_default(),
         },
         limits: LimitSettings::default(),
+        audit: AuditSettings::default(),
     })
 }
 

@@ -1,5 +1,6 @@
 //! The composition root: builds stores, keys, services and routers from the settings and runs them.
 
+mod audit_access;
 mod build;
 mod dev;
 mod key_file;
@@ -10,6 +11,7 @@ mod run;
 mod sts;
 mod vault;
 
+pub use audit_access::{AuditAccess, open_audit};
 pub use build::{Server, StartError};
 pub use dev::{Dev, DevDir, DevError, ROLE_ARN};
 pub use key_file::KeyFileError;

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::Router;
+use serde_json::json;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -15,8 +16,8 @@ use super::{
     listener::{Bound, bind, tls_config},
 };
 use crate::{
-    config::Settings,
-    domain::{Clock, Random, SecretString},
+    config::{AuditSettings, Settings},
+    domain::{AuditEvent, Clock, Outcome, Random, SecretString},
     http,
     service::{Service, bootstrap},
 };
@@ -24,6 +25,9 @@ use crate::{
 /// How often expired `jti`s are forgotten, refusals recorded and keys looked after. A replica publishes
 /// what another has made within this time: far less than a key is published before it signs.
 const HOUSEKEEPING: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether a checkpoint is due.
+const CHECKPOINTS: Duration = Duration::from_secs(10);
 
 /// Turns true when the process is asked to stop (SIGINT or SIGTERM).
 ///
@@ -73,13 +77,19 @@ impl Server {
             None => None,
         };
         let housekeeping = tokio::spawn(keep_house(self.service.clone(), stop.clone()));
+        let checkpoints = tokio::spawn(keep_checkpoints(
+            self.service.clone(),
+            self.settings.audit.clone(),
+            stop.clone(),
+        ));
         bound.serve(router, tls, limits.connections, stop).await;
+        drop(checkpoints.await);
         // Not aborted: what it has taken to record would be lost.
         drop(housekeeping.await);
         if let Some(ops) = ops {
             drop(ops.await);
         }
-        if let Err(error) = self.service.keep_house().await {
+        if let Err(error) = self.service.leave_house().await {
             tracing::warn!(%error, "the last refusals were not recorded");
         }
         self.store.close().await;
@@ -100,6 +110,40 @@ async fn keep_house(service: Arc<Service>, mut stop: watch::Receiver<bool>) {
         }
         if let Err(error) = service.keep_keys().await {
             tracing::warn!(%error, "the issuer's keys were not looked after; the next round tries again");
+        }
+    }
+}
+
+/// Writes checkpoints and removes old records.
+async fn keep_checkpoints(
+    service: Arc<Service>,
+    settings: AuditSettings,
+    mut stop: watch::Receiver<bool>,
+) {
+    if settings.checkpoints.is_none() {
+        return;
+    }
+    let mut ticks = interval(CHECKPOINTS);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+        match service.checkpoint_if_due(settings.checkpoint_every).await {
+            Ok(false) => continue,
+            Ok(true) => tracing::debug!("wrote a checkpoint of the audit log"),
+            Err(error) => {
+                tracing::error!(%error, "no checkpoint of the audit log was written");
+                continue;
+            }
+        }
+        if let Some(retain) = settings.retain {
+            match service.remove_old_records(retain).await {
+                Ok(0) => {}
+                Ok(records) => tracing::info!(records, "removed old audit records"),
+                Err(error) => tracing::error!(%error, "old audit records were not removed"),
+            }
         }
     }
 }
@@ -132,6 +176,12 @@ pub async fn bootstrap_admin(
 ) -> Result<Option<SecretString>, StartError> {
     let store = open_store(&settings.database_url, clock.clone()).await?;
     let token = bootstrap(&*store, &*clock, random).await?;
+    if token.is_none() {
+        let mut event = AuditEvent::new(&*clock, random, "admin.bootstrap", "");
+        event.outcome = Outcome::Refused;
+        event.details = json!({ "reason": "there is an administrator token already" });
+        store.append(event).await?;
+    }
     store.close().await;
     Ok(token)
 }

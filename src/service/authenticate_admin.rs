@@ -1,6 +1,8 @@
 //! Administrators: bearer tokens, stored hashed.
 
-use super::{RequestContext, Service};
+use serde_json::json;
+
+use super::{RequestContext, Service, known_refusals::Known};
 use crate::{
     domain::{
         Actor, AdminTokenId, AuditEvent, Clock, ExposeSecret as _, OrganizationId, Random,
@@ -61,16 +63,56 @@ impl Service {
         } else {
             None
         };
-        let now = self.clock.now();
-        let valid = found.filter(|token| token.expires_at.is_none_or(|at| now < at));
-        if valid.is_none() {
+        let Some(token) = found else {
             self.refusals.count("admin.authenticate", context);
-        }
-        Ok(valid.map(|token| Administrator {
+            return Ok(None);
+        };
+        let admin = Administrator {
             id: token.id,
             organization: token.organization_id,
             context,
-        }))
+        };
+        let now = self.clock.now();
+        if let Some(expired) = token.expires_at.filter(|at| *at <= now) {
+            let mut event = self.event("admin.authenticate", token.id.to_string());
+            event.details = json!({ "reason": "expired", "expired_at": expired.to_string() });
+            self.record_admin_refusal(&admin, "expired", event).await?;
+            return Ok(None);
+        }
+        Ok(Some(admin))
+    }
+
+    /// Records that a request of a known administrator was refused: `says` is what they were told,
+    /// `reason` one of a few words for it, `request` its method and path.
+    ///
+    /// # Errors
+    /// The database is not available.
+    pub async fn record_refused_request(
+        &self,
+        admin: &Administrator,
+        reason: &'static str,
+        request: String,
+        says: &str,
+    ) -> Result<(), StoreError> {
+        let mut event = self.event("admin.request", request);
+        let says: String = says.chars().take(500).collect();
+        event.details = json!({ "reason": says });
+        self.record_admin_refusal(admin, reason, event).await
+    }
+
+    /// In the chain that the administrator can see.
+    async fn record_admin_refusal(
+        &self,
+        admin: &Administrator,
+        reason: &'static str,
+        mut event: AuditEvent,
+    ) -> Result<(), StoreError> {
+        event.actor = admin.actor();
+        event.organization_id = admin.organization();
+        event.request_id = Some(admin.context.id);
+        event.source = admin.context.source;
+        self.record_refusal_of(Known::Administrator(admin.id), reason, event)
+            .await
     }
 }
 

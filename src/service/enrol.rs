@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{RequestContext, Service, pool::Overloaded};
+use super::{RequestContext, Service, known_refusals::Known, pool::Overloaded};
 use crate::{
     domain::{
-        Actor, EnvironmentId, ExposeSecret as _, Issuer, JOIN_TOKEN_LIFE, JOIN_TOKEN_PREFIX,
-        JoinToken, PublicJwk, SecretString,
+        Actor, AuditEvent, EnvironmentId, ExposeSecret as _, Issuer, JOIN_TOKEN_LIFE,
+        JOIN_TOKEN_PREFIX, JoinToken, PublicJwk, SecretString,
     },
     jose::{Jws, VerifyingKey, base64url_encode, sha256, thumbprint},
     ports::{EnrolOutcome, StoreError},
@@ -88,19 +88,35 @@ impl Service {
         request: EnrolRequest,
         context: RequestContext,
     ) -> Result<Enrolled, EnrolRefusal> {
-        let result = self.try_enrol(request, context).await;
-        match &result {
-            Err(EnrolRefusal::Unavailable(_)) | Ok(_) => {}
-            Err(_) => self.refusals.count("environment.enrol", context),
+        let (hash, token) = match self.find_token(&request).await {
+            Ok(found) => found,
+            Err(refusal) => {
+                if !matches!(refusal, EnrolRefusal::Unavailable(_)) {
+                    self.refusals.count("environment.enrol", context);
+                }
+                return Err(refusal);
+            }
+        };
+        let id = token.id;
+        let environment = token.environment_id;
+        match self.enrol_with(token, &hash, &request, context).await {
+            Err(refusal) if !matches!(refusal, EnrolRefusal::Unavailable(_)) => {
+                let mut event = self.enrol_event(environment, context).await?;
+                event.actor = Actor::Anonymous;
+                event.details = json!({ "reason": refusal.to_string(), "join_token": id });
+                self.record_refusal_of(Known::JoinToken(id), "invalid_grant", event)
+                    .await?;
+                Err(refusal)
+            }
+            result => result,
         }
-        result
     }
 
-    async fn try_enrol(
+    /// The join token and its hash, once the proof holds. Who gets here holds a secret of ours.
+    async fn find_token(
         &self,
-        request: EnrolRequest,
-        context: RequestContext,
-    ) -> Result<Enrolled, EnrolRefusal> {
+        request: &EnrolRequest,
+    ) -> Result<([u8; 32], JoinToken), EnrolRefusal> {
         let text = request.join_token.expose_secret();
         if !text.starts_with(JOIN_TOKEN_PREFIX) {
             return Err(EnrolRefusal::InvalidRequest(format!(
@@ -108,21 +124,28 @@ impl Service {
             )));
         }
         let hash = sha256(text.as_bytes());
-        let claims = self.verify_proof(&request).await?;
+        let claims = self.verify_proof(request).await?;
         self.check_proof(&claims, &hash)?;
-        let token = self.store.join_token(&hash).await?;
+        match self.store.join_token(&hash).await? {
+            Some(token) => Ok((hash, token)),
+            None => refused("the join token is unknown"),
+        }
+    }
+
+    async fn enrol_with(
+        &self,
+        token: JoinToken,
+        hash: &[u8; 32],
+        request: &EnrolRequest,
+        context: RequestContext,
+    ) -> Result<Enrolled, EnrolRefusal> {
         let token = self.usable(token, context)?;
         let kid = thumbprint(&request.jwk);
-        let environment = self.store.environment(token.environment_id).await?;
-        let mut event = self.event("environment.enrol", token.environment_id.to_string());
-        event.actor = Actor::Environment(token.environment_id);
-        event.organization_id = environment.map(|environment| environment.organization_id);
-        event.request_id = Some(context.id);
-        event.source = context.source;
+        let mut event = self.enrol_event(token.environment_id, context).await?;
         event.details = json!({ "kid": kid, "join_token": token.id });
         let outcome = self
             .store
-            .enrol(&hash, &kid, &request.jwk, self.clock.now(), event)
+            .enrol(hash, &kid, &request.jwk, self.clock.now(), event)
             .await?;
         match outcome {
             EnrolOutcome::Enrolled(environment) => {
@@ -141,6 +164,21 @@ impl Service {
                 "jwk is, or was, an environment's key; make a fresh key pair".to_owned(),
             )),
         }
+    }
+
+    /// An event in the chain of the environment's organisation.
+    async fn enrol_event(
+        &self,
+        environment: EnvironmentId,
+        context: RequestContext,
+    ) -> Result<AuditEvent, StoreError> {
+        let found = self.store.environment(environment).await?;
+        let mut event = self.event("environment.enrol", environment.to_string());
+        event.actor = Actor::Environment(environment);
+        event.organization_id = found.map(|environment| environment.organization_id);
+        event.request_id = Some(context.id);
+        event.source = context.source;
+        Ok(event)
     }
 
     /// The proof's claims, once the key that is to be enrolled has verified them.
@@ -196,32 +234,26 @@ impl Service {
     }
 
     /// Who holds a join token holds its secret, and may know why it does not admit.
-    fn usable(
-        &self,
-        token: Option<JoinToken>,
-        context: RequestContext,
-    ) -> Result<JoinToken, EnrolRefusal> {
-        let refused = |why: String| {
-            Err(EnrolRefusal::InvalidJoinToken(format!(
-                "{why}; ask an administrator for a new one (idp admin join-token create)"
-            )))
-        };
-        let Some(token) = token else {
-            return refused("the join token is unknown".to_owned());
-        };
+    fn usable(&self, token: JoinToken, context: RequestContext) -> Result<JoinToken, EnrolRefusal> {
         if let Some(at) = token.used_at {
-            return refused(format!("the join token was used at {at}"));
+            return refused(&format!("the join token was used at {at}"));
         }
         if token.expires_at <= self.clock.now() {
-            return refused(format!(
+            return refused(&format!(
                 "the join token ended at {}, {} minutes after it was made or when a newer one was made",
                 token.expires_at,
                 JOIN_TOKEN_LIFE.as_secs() / 60
             ));
         }
         if !context.source.is_some_and(|source| token.admits(source)) && token.cidr.is_some() {
-            return refused("the join token may not be used from this address".to_owned());
+            return refused("the join token may not be used from this address");
         }
         Ok(token)
     }
+}
+
+fn refused<T>(why: &str) -> Result<T, EnrolRefusal> {
+    Err(EnrolRefusal::InvalidJoinToken(format!(
+        "{why}; ask an administrator for a new one (idp admin join-token create)"
+    )))
 }

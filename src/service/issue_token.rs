@@ -7,14 +7,14 @@ use super::{
     assertion::{self, Assertion},
     authenticate_client::{Client, not_authenticated},
     aws_claims,
+    known_refusals::Known,
     pool::Overloaded,
     quarantine::{KeyUse, quarantined},
 };
 use crate::{
     domain::{
-        Actor, Audience, AuditEvent, AwsTokenClaims, Credential, Outcome, RoleArn, Subject,
-        TokenClaims, TokenLifetime,
-    },
+    Actor, Audience, AuditEvent, AwsTokenClaims, Credential, Outcome, RoleArn, Subject, TokenClaims, TokenLifetime,
+},
     jose::{base64url_encode, signing_input},
     ports::{MintOutcome, MintRequest, SignError, Signer, StoreError},
 };
@@ -54,6 +54,9 @@ pub enum TokenRefusal {
     /// The client did not prove who it is, or its assertion does not hold.
     #[error("{0}")]
     InvalidClient(String),
+    /// The assertion was used before: somebody has a copy, or the client repeats itself.
+    #[error("{0}")]
+    Replayed(String),
     /// The client proved who it is and gets no tokens.
     #[error("{0}")]
     UnauthorizedClient(String),
@@ -63,6 +66,21 @@ pub enum TokenRefusal {
     /// Not now; the client may try again with a fresh assertion.
     #[error("{0}")]
     Unavailable(String),
+}
+
+impl TokenRefusal {
+    /// The kind of refusal as one word, for counting.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::InvalidRequest(_) => "invalid_request",
+            Self::InvalidClient(_) => "invalid_client",
+            Self::Replayed(_) => "replayed",
+            Self::UnauthorizedClient(_) => "unauthorized_client",
+            Self::InvalidTarget(_) => "invalid_target",
+            Self::Unavailable(_) => "unavailable",
+        }
+    }
 }
 
 impl From<StoreError> for TokenRefusal {
@@ -220,7 +238,7 @@ impl Service {
     fn refused_by_the_record(&self, outcome: MintOutcome, credential: &Credential) -> TokenRefusal {
         let id = credential.subject.environment;
         match outcome {
-            MintOutcome::Replayed => TokenRefusal::InvalidClient(
+            MintOutcome::Replayed => TokenRefusal::Replayed(
                 "client_assertion: its jti was used before; make a fresh assertion for each request"
                     .to_owned(),
             ),
@@ -264,7 +282,7 @@ impl Service {
         event
     }
 
-    /// A refusal of somebody who proved the key is a record of its own.
+    /// A refusal of somebody who proved the key is recorded, or counted where there are many.
     async fn record_refusal(
         &self,
         subject: &Subject,
@@ -273,10 +291,11 @@ impl Service {
         context: RequestContext,
     ) -> Result<(), StoreError> {
         let mut event = self.mint_event(subject, context);
-        event.outcome = Outcome::Refused;
         let audience: String = request.audience.chars().take(255).collect();
-        event.details = json!({ "reason": refusal.to_string(), "aud": audience });
-        self.store.append(event).await
+        let says: String = refusal.to_string().chars().take(500).collect();
+        event.details = json!({ "reason": says, "aud": audience });
+        let who = Known::Environment(subject.environment);
+        self.record_refusal_of(who, refusal.reason(), event).await
     }
 }
 

@@ -7,6 +7,7 @@ mod authenticate_admin;
 mod authenticate_client;
 mod aws_claims;
 mod change_keys;
+mod checkpoints;
 mod credentials;
 mod enrol;
 mod issue_token;
@@ -15,6 +16,7 @@ mod key_report;
 mod key_ring;
 mod mints;
 mod keystore;
+mod known_refusals;
 mod nonce;
 mod open_key_ring;
 mod pool;
@@ -39,6 +41,9 @@ pub use administer::{
 pub use admitted::{Admitted, AdmittedPage, FindAdmitted};
 pub use authenticate_admin::{ADMIN_TOKEN_PREFIX, Administrator, bootstrap};
 pub use change_keys::{Compromised, Rotate, Rotated};
+pub use checkpoints::{
+    CheckpointFailure, Checkpoints, MadeCheckpoint, checkpoint_name, checkpoint_number,
+};
 pub use enrol::{EnrolRefusal, EnrolRequest, Enrolled};
 pub use issue_token::{IssuedToken, TokenRefusal, TokenRequest};
 pub use keep_private_keys::{
@@ -54,7 +59,8 @@ pub use pool::{Overloaded, Pool};
 pub use rotate_environment_key::RotateKeyRequest;
 pub use sealing::Sealing;
 
-pub use crate::ports::{EnvironmentChange, OrganizationChange, Page, StoreError};
+pub use crate::ports::{EnvironmentChange, FoundRecords, OrganizationChange, Page, StoreError};
+
 
 use crate::{
     config::TokenSettings,
@@ -62,6 +68,7 @@ use crate::{
     ports::{KeyFetch, Store},
 };
 use credentials::Credentials;
+use known_refusals::KnownRefusals;
 use refusals::Refusals;
 
 /// What a use case knows of the request that calls it.
@@ -90,8 +97,10 @@ pub struct Service {
     clock_behind: AtomicI64,
     nonces: Nonces,
     pool: Arc<Pool>,
+    checkpoints: Checkpoints,
     credentials: Credentials,
     refusals: Refusals,
+    known_refusals: KnownRefusals,
     /// Held for reading from a mint's record to its signature; a stop takes it for writing.
     in_flight: RwLock<()>,
 }
@@ -119,6 +128,8 @@ pub struct Parts {
     pub nonces: Nonces,
     /// Where verifications and signatures run.
     pub pool: Arc<Pool>,
+    /// Checkpoints of the audit log.
+    pub checkpoints: Checkpoints,
 }
 
 impl Service {
@@ -138,8 +149,10 @@ impl Service {
             clock_behind: AtomicI64::new(0),
             nonces: parts.nonces,
             pool: parts.pool,
+            checkpoints: parts.checkpoints,
             credentials: Credentials::new(),
             refusals: Refusals::default(),
+            known_refusals: KnownRefusals::default(),
             in_flight: RwLock::new(()),
         }
     }
@@ -187,12 +200,27 @@ impl Service {
     }
 
     /// The housekeeping of every few seconds: forgets expired `jti`s and records how many requests
-    /// of clients that proved nothing were refused since the last time, and why.
+    /// were refused since the last time without a record of their own, and why.
     ///
     /// # Errors
     /// The database is not available; the counts are kept for the next time.
     pub async fn keep_house(&self) -> Result<(), StoreError> {
-        self.store.purge_jtis(self.clock.now()).await?;
+        let now = self.clock.now();
+        self.store.purge_jtis(now).await?;
+        self.record_held_back(Some(now)).await?;
+        self.record_tallies().await
+    }
+
+    /// The last housekeeping: records every count.
+    ///
+    /// # Errors
+    /// The database is not available.
+    pub async fn leave_house(&self) -> Result<(), StoreError> {
+        self.record_held_back(None).await?;
+        self.record_tallies().await
+    }
+
+    async fn record_tallies(&self) -> Result<(), StoreError> {
         let mut tallies = self.refusals.take().into_iter();
         while let Some(tally) = tallies.next() {
             let mut event = self.event("refusals.anonymous", tally.reason);

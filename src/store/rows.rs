@@ -8,9 +8,11 @@ use sqlx::FromRow;
 use super::audit::{Head, chain_owner};
 use crate::{
     domain::{
-    Audience, Credential, Environment, EnvironmentState, IssuerKey, JoinToken, Organization, Project, SigningAlgorithm, Subject, Timestamp, AwsClaims, AwsProfile, TagNames, KeyFacts,
-    },
-    ports::{AdminToken, AuditRecord, KeyStanding, ListedPrincipal, OutstandingTokens, StoreError},
+    Audience, Credential, Environment, EnvironmentState, IssuerKey, JoinToken, Organization, Project, SigningAlgorithm, Subject, Timestamp, AwsClaims, AwsProfile, TagNames, KeyFacts, AuditChain, AuditCut, AuditRecord, ChainHead,
+},
+    ports::{
+    AdminToken, AuditRecord, KeyStanding, ListedPrincipal, OutstandingTokens, StoreError,
+},
 };
 
 pub(super) fn corrupt(column: &str, error: impl Display) -> StoreError {
@@ -423,6 +425,8 @@ pub(super) struct AuditRow {
     source: Option<String>,
     details: String,
     hash: Vec<u8>,
+    /// Of the record before, where the query knows it.
+    #[sqlx(default)]
     previous: Option<Vec<u8>>,
 }
 
@@ -448,6 +452,41 @@ impl TryFrom<AuditRow> for AuditRecord {
                 None => [0; 32],
             },
             hash: hash("audit.hash", &row.hash)?,
+        })
+    }
+}
+
+#[derive(FromRow)]
+pub(super) struct ChainRow {
+    chain: String,
+    seq: i64,
+    hash: Vec<u8>,
+    cut_seq: Option<i64>,
+    cut_hash: Option<Vec<u8>>,
+    checkpoint: Option<i64>,
+    cut_at: Option<i64>,
+}
+
+impl TryFrom<ChainRow> for AuditChain {
+    type Error = StoreError;
+
+    fn try_from(row: ChainRow) -> Result<Self, StoreError> {
+        let cut = match (row.cut_seq, row.cut_hash, row.checkpoint, row.cut_at) {
+            (Some(seq), Some(cut), Some(checkpoint), Some(at)) => Some(AuditCut {
+                seq,
+                hash: hash("audit_cuts.hash", &cut)?,
+                checkpoint,
+                at: Timestamp::from_ms(at),
+            }),
+            _ => None,
+        };
+        Ok(Self {
+            head: ChainHead {
+                organization_id: chain_owner(&row.chain)?,
+                seq: row.seq,
+                hash: hash("audit_heads.hash", &row.hash)?,
+            },
+            cut,
         })
     }
 }

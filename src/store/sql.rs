@@ -176,10 +176,49 @@ pub(super) const INSERT_AUDIT: &str = "INSERT INTO audit (chain, seq, id, at, ac
      target, outcome, request_id, source, details, hash) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
 
-pub(super) const SELECT_AUDIT: &str = "SELECT a.chain, a.seq, a.id, a.at, a.actor, a.action, \
-     a.target, a.outcome, a.request_id, a.source, a.details, a.hash, p.hash AS previous \
-     FROM audit a LEFT JOIN audit p ON p.chain = a.chain AND p.seq = a.seq - 1 \
-     WHERE a.chain = $1 AND a.seq > $2 ORDER BY a.seq LIMIT $3";
+/// The record at `$2` too, if it is there, because its hash is what the one after it follows.
+pub(super) const SELECT_AUDIT: &str = "SELECT chain, seq, id, at, actor, action, target, outcome, \
+     request_id, source, details, hash FROM audit WHERE chain = $1 AND seq >= $2 \
+     AND seq > COALESCE((SELECT c.seq FROM audit_cuts c WHERE c.chain = $1), 0) \
+     ORDER BY seq LIMIT $3";
+
+/// `$5` and so on are conditions, NULL where there is none; `$7` is what an action begins with.
+pub(super) const FIND_AUDIT: &str = "SELECT a.chain, a.seq, a.id, a.at, a.actor, a.action, \
+     a.target, a.outcome, a.request_id, a.source, a.details, a.hash, \
+     COALESCE(p.hash, c.hash) AS previous FROM audit a \
+     LEFT JOIN audit p ON p.chain = a.chain AND p.seq = a.seq - 1 \
+     LEFT JOIN audit_cuts c ON c.chain = a.chain AND c.seq = a.seq - 1 \
+     WHERE a.chain = $1 AND a.seq >= $2 AND a.seq < $3 \
+     AND ($5 IS NULL OR a.actor = $5) AND ($6 IS NULL OR a.action = $6) \
+     AND ($7 IS NULL OR substr(a.action, 1, length($7)) = $7) \
+     AND ($8 IS NULL OR a.target = $8) AND ($9 IS NULL OR a.outcome = $9) \
+     AND ($10 IS NULL OR a.request_id = $10) \
+     AND ($11 IS NULL OR a.at >= $11) AND ($12 IS NULL OR a.at < $12) \
+     ORDER BY a.seq DESC LIMIT $4";
+
+pub(super) const SELECT_AUDIT_TIME: &str = "SELECT at FROM audit WHERE chain = $1 AND seq = $2";
+
+pub(super) const SELECT_AUDIT_HASH: &str = "SELECT hash FROM audit WHERE chain = $1 AND seq = $2";
+
+pub(super) const SELECT_AUDIT_CHAINS: &str = "SELECT h.chain, h.seq, h.hash, c.seq AS cut_seq, \
+     c.hash AS cut_hash, c.checkpoint, c.at AS cut_at FROM audit_heads h \
+     LEFT JOIN audit_cuts c ON c.chain = h.chain \
+     WHERE h.chain > $1 AND h.chain <> 'system' ORDER BY h.chain LIMIT $2";
+
+pub(super) const SELECT_AUDIT_CHAIN: &str = "SELECT h.chain, h.seq, h.hash, c.seq AS cut_seq, \
+     c.hash AS cut_hash, c.checkpoint, c.at AS cut_at FROM audit_heads h \
+     LEFT JOIN audit_cuts c ON c.chain = h.chain WHERE h.chain = $1";
+
+pub(super) const UPSERT_CUT: &str = "INSERT INTO audit_cuts (chain, seq, hash, checkpoint, at) \
+     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (chain) DO UPDATE SET seq = excluded.seq, \
+     hash = excluded.hash, checkpoint = excluded.checkpoint, at = excluded.at";
+
+pub(super) const SELECT_CUTS: &str = "SELECT chain, seq FROM audit_cuts ORDER BY chain";
+
+pub(super) const FIRST_AUDIT: &str = "SELECT MIN(seq) FROM audit WHERE chain = $1";
+
+pub(super) const PURGE_AUDIT_SLICE: &str =
+    "DELETE FROM audit WHERE chain = $1 AND seq >= $2 AND seq <= $3";
 
 /// The end of a slice of the used `jti`, `$2` rows on from `$1`.
 pub(super) const SELECT_JTI_SLICE_END: &str =

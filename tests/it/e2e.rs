@@ -2,6 +2,7 @@
 //! are the AWS CLI, boto3, moto, `PyJWT` and authlib.
 
 pub(crate) mod attackers;
+mod audit;
 mod aws_claims;
 mod aws_sdk;
 pub(crate) mod client;
@@ -13,7 +14,9 @@ mod publication;
 pub(crate) mod ran;
 mod refused_tokens;
 pub(crate) mod relying_parties;
+mod relying_parties;
 mod rotation;
+mod s3;
 mod serve;
 mod stopped;
 mod tls;

@@ -15,6 +15,7 @@ macro_rules! snapshot {
 mod admin;
 mod admitted;
 mod assertions;
+mod audit;
 mod authentication;
 mod aws_claims;
 mod client;

@@ -55,6 +55,9 @@ macro_rules! conformance {
                 jtis_are_forgotten_once_expired,
                 audit,
                 audit_chains_betray_edits,
+                audit_searches,
+                audit_chains_are_listed,
+                audit_chains_are_cut,
                 administrators,
                 closing
             ],

@@ -60,6 +60,9 @@ enum Command {
     /// The issuer's keys
     #[command(subcommand)]
     Key(key::Command),
+    /// The audit log: who did what
+    #[command(subcommand)]
+    Audit(audit::Command),
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Outcome {
@@ -72,6 +75,7 @@ pub(super) fn run(args: Args, context: &Context) -> Outcome {
         Command::Audit(command) => api(context, async |api| command.run(&api).await),
         Command::Key(command) => api(context, async |api| command.run(&api).await),
         Command::Key(command) => key::run(command, context),
+        Command::Audit(command) => audit::run(command, context),
     }
 }
 

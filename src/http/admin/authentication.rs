@@ -1,15 +1,24 @@
 //! Authentication is an extractor: a handler needs the [`Administrator`] and cannot get it elsewhere.
 
-use std::{str::FromStr, sync::Arc};
+use std::{
+    str::FromStr,
+    sync::{Arc, OnceLock},
+};
 
 use axum::{
-    extract::{FromRequestParts, Path},
+    extract::{FromRequestParts, OriginalUri, Path, Request, State},
     http::{StatusCode, header::AUTHORIZATION, request::Parts},
+    middleware::Next,
+    response::Response,
 };
 
 use crate::{
     domain::SecretString,
-    http::{App, error::HttpError, layers::Context},
+    http::{
+        App,
+        error::{HttpError, Said},
+        layers::Context,
+    },
     service::Administrator,
 };
 
@@ -29,12 +38,52 @@ impl FromRequestParts<Arc<App>> for Admin {
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
             .map(|(_, token)| SecretString::from(token.trim()))
             .ok_or_else(HttpError::unauthenticated)?;
-        app.service
+        let admin = app
+            .service
             .authenticate_admin(&token, context)
             .await?
-            .map(Self)
-            .ok_or_else(HttpError::unauthenticated)
+            .ok_or_else(HttpError::unauthenticated)?;
+        if let Some(slot) = parts.extensions.get::<Slot>() {
+            // Filled once: a request has one extractor of this kind.
+            let _ = slot.0.set(admin);
+        }
+        Ok(Self(admin))
     }
+}
+
+/// Where the administrator of a request is remembered until it is answered.
+#[derive(Clone, Default)]
+struct Slot(Arc<OnceLock<Administrator>>);
+
+/// Records a refusal of a known administrator, whatever route refused, before it is answered. What
+/// cannot be recorded is answered with 503.
+pub(super) async fn record_refusals(
+    State(app): State<Arc<App>>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, HttpError> {
+    let slot = Slot::default();
+    request.extensions_mut().insert(slot.clone());
+    let method = request.method().clone();
+    // Within a nested router the path is what is left of it; this is the whole.
+    let path = request
+        .extensions()
+        .get::<OriginalUri>()
+        .map_or_else(|| request.uri().path(), |uri| uri.path())
+        .to_owned();
+    let response = next.run(request).await;
+    let (Some(admin), true) = (slot.0.get(), response.status().is_client_error()) else {
+        return Ok(response);
+    };
+    let reason = response.status().canonical_reason().unwrap_or("refused");
+    let says = response
+        .extensions()
+        .get::<Said>()
+        .map_or(reason, |said| &said.0);
+    app.service
+        .record_refused_request(admin, reason, format!("{method} {path}"), says)
+        .await?;
+    Ok(response)
 }
 
 /// The id in the path. One that is malformed names nothing that exists.

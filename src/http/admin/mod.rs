@@ -1,5 +1,6 @@
 //! The administration API at `/api/v1`.
 
+mod audit;
 mod authentication;
 mod environments;
 mod keys;
@@ -13,12 +14,14 @@ use std::sync::Arc;
 
 use axum::{
     Router,
+    middleware::from_fn_with_state,
     routing::{get, post},
 };
 
 use super::App;
+use authentication::record_refusals;
 
-pub(super) fn router() -> Router<Arc<App>> {
+pub(super) fn router(app: Arc<App>) -> Router<Arc<App>> {
     Router::new()
         .route(
             "/organizations",
@@ -58,4 +61,20 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/keys", get(keys::list))
         .route("/keys/rotate", post(keys::rotate))
         .route("/keys/{kid}/compromise", post(keys::compromise))
+        .route("/audit", get(audit::list_system))
+        .route("/audit/chain", get(audit::system_chain))
+        .route("/audit/chains", get(audit::chains))
+        .route("/audit/export", get(audit::export_system))
+        .route("/audit/checkpoints", post(audit::create_checkpoint))
+        .route("/audit/checkpoint-key", get(audit::checkpoint_key))
+        .route("/organizations/{organization}/audit", get(audit::list))
+        .route(
+            "/organizations/{organization}/audit/chain",
+            get(audit::chain),
+        )
+        .route(
+            "/organizations/{organization}/audit/export",
+            get(audit::export),
+        )
+        .route_layer(from_fn_with_state(app, record_refusals))
 }

@@ -34,6 +34,16 @@ impl<Id: Copy> Paging<Id> {
         }
     }
 
+    /// How many items are asked for.
+    pub(super) const fn limit(&self) -> u32 {
+        self.limit
+    }
+
+    /// Where the page before ended.
+    pub(super) const fn after(&self) -> Option<Id> {
+        self.after
+    }
+
     /// Wraps a listing up.
     pub(super) fn items<T, U>(
         &self,
@@ -59,6 +69,16 @@ impl<Id: Copy> Paging<Id> {
 pub(super) struct Items<T> {
     items: Vec<T>,
     next_cursor: Option<String>,
+}
+
+impl<T> Items<T> {
+    /// A page of a listing that knows itself where it goes on.
+    pub(super) fn new(items: Vec<T>, next: Option<impl Display>) -> Self {
+        Self {
+            items,
+            next_cursor: next.map(|next| next.to_string()),
+        }
+    }
 }
 
 /// The parameters in the query; an error is a problem that names the parameter.

@@ -1,5 +1,6 @@
 //! What administrators do, a module for each subject.
 
+mod audit_log;
 mod environments;
 mod issuer_keys;
 mod join_tokens;

@@ -9,6 +9,7 @@
 
 mod address;
 mod administrators;
+mod audit_log;
 mod batch;
 mod enrolment;
 mod environment_keys;

@@ -1,13 +1,13 @@
-//! The hot path, and the audit log that it shares commits with.
+//! The hot path.
 
 use async_trait::async_trait;
-use sqlx::{query, query_as, query_scalar};
+use sqlx::{query, query_scalar};
 
 use super::{SqliteStore, batch::Entry, change::connection};
 use crate::{
-    domain::{AuditEvent, OrganizationId, Timestamp},
-    ports::{AuditRecord, AuditStore, MintOutcome, MintRequest, MintStore, StoreError},
-    store::{audit::chain_name, error::store_error, jti::JtiKey, rows::AuditRow, sql},
+    domain::Timestamp,
+    ports::{MintOutcome, MintRequest, MintStore, StoreError},
+    store::{error::store_error, jti::JtiKey, sql},
 };
 
 /// How many rows a purge goes through before it lets the next writer have its turn: a few
@@ -47,31 +47,5 @@ impl MintStore for SqliteStore {
                 None => return Ok(purged),
             }
         }
-    }
-}
-
-#[async_trait]
-impl AuditStore for SqliteStore {
-    async fn append(&self, event: AuditEvent) -> Result<(), StoreError> {
-        self.journal.ask(Entry::Event(event)).await?;
-        Ok(())
-    }
-
-    async fn audit_records(
-        &self,
-        organization: Option<OrganizationId>,
-        after: i64,
-        limit: u32,
-    ) -> Result<Vec<AuditRecord>, StoreError> {
-        query_as::<_, AuditRow>(sql::SELECT_AUDIT)
-            .bind(chain_name(organization))
-            .bind(after)
-            .bind(i64::from(limit))
-            .fetch_all(&self.readers)
-            .await
-            .map_err(store_error)?
-            .into_iter()
-            .map(TryInto::try_into)
-            .collect()
     }
 }

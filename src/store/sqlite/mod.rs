@@ -7,6 +7,7 @@
 //! ([`lookup::Lookup`]).
 
 mod administrators;
+mod audit_log;
 mod batch;
 mod change;
 mod enrolment;

@@ -75,7 +75,12 @@ impl Installation {
 
     /// Starts the server, and waits until it answers.
     pub(crate) fn start(&mut self) {
-        self.launch();
+        self.start_as(|_| ());
+    }
+
+    /// The same with a command that `prepare` has changed.
+    pub(super) fn start_as(&mut self, prepare: impl FnOnce(&mut Command)) {
+        self.launch(prepare);
         let url = format!("{}/", self.url());
         let server = self.server.as_mut().unwrap();
         if let Err(error) = wait_until(&url, server) {
@@ -85,7 +90,7 @@ impl Installation {
 
     /// Starts a server with TLS, and waits until it accepts connections.
     pub(super) fn start_with_tls(&mut self) {
-        self.launch();
+        self.launch(|_| ());
         let begun = Instant::now();
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             let ended = self.server().ended();
@@ -98,16 +103,17 @@ impl Installation {
         }
     }
 
-    fn launch(&mut self) {
-        self.server = Some(Running::start(
-            clean_command(IDP)
-                .args(["serve", "--config"])
-                .arg(self.config())
-                .current_dir(self.path())
-                .envs(self.environment.iter().map(|(name, value)| (name, value)))
-                .stdout(Stdio::null())
-                .stderr(File::create(self.path().join("log")).unwrap()),
-        ));
+    fn launch(&mut self, prepare: impl FnOnce(&mut Command)) {
+        let mut command = clean_command(IDP);
+        command
+            .args(["serve", "--config"])
+            .arg(self.config())
+            .current_dir(self.path())
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdout(Stdio::null())
+            .stderr(File::create(self.path().join("log")).unwrap());
+        prepare(&mut command);
+        self.server = Some(Running::start(&mut command));
     }
 
     /// `SIGKILL`, in the midst of whatever it does.

@@ -14,20 +14,21 @@ use async_trait::async_trait;
 use axum::Router;
 use idp::{
     domain::{
-        AuditEvent, Credential, Environment, EnvironmentId, Issuer, IssuerKey, JoinToken, KeyId,
-        Name, Organization, OrganizationId, Project, ProjectId, PublicJwk, SystemRandom, Timestamp,
+        Audience, AuditChain, AuditCut, AuditEvent, AuditFilter, Credential, Environment,
+        EnvironmentId, Issuer, IssuerKey, JoinToken, KeyId, Name, Organization, OrganizationId,
+        Project, ProjectId, PublicJwk, SystemRandom, Timestamp,
     },
     http,
-    jose::SealingKey,
+    jose::{SealingKey, SeedKey},
     ports::{
         AdminStore, AdminToken, AuditRecord, AuditStore, Change, EnrolOutcome, EnrolmentStore,
-        EnvironmentChange, EnvironmentKeyStore, EnvironmentStore, InsertOutcome, IssuerKeyStore,
-        KeyChange, KeyNote, KeyRotation, KeyStanding, KeyStep, ListedPrincipal, MintOutcome,
-        MintRequest, MintStore, OrganizationChange, OrganizationStore, OutstandingTokens, Page,
-        PrincipalStore, ProjectStore, QuarantineOutcome, ReleaseOutcome, RotationOutcome,
-        StopOutcome, Store, StoreError,
+        EnvironmentChange, EnvironmentKeyStore, EnvironmentStore, FoundRecords, InsertOutcome,
+        IssuerKeyStore, KeyChange, KeyNote, KeyRotation, KeyStanding, KeyStep, ListedPrincipal,
+        MintOutcome, MintRequest, MintStore, OrganizationChange, OrganizationStore,
+        OutstandingTokens, Page, PrincipalStore, ProjectStore, QuarantineOutcome, ReleaseOutcome,
+        RotationOutcome, StopOutcome, Store, StoreError,
     },
-    service::{Keystore, Nonces, Parts, Pool, Sealing, Service, open_key_ring},
+    service::{Checkpoints, Keystore, Nonces, Parts, Pool, Sealing, Service, open_key_ring},
     store::SqliteStore,
 };
 use tokio::sync::Semaphore;
@@ -168,6 +169,15 @@ delegate!(AuditStore {
     no_reads audit_records(
         organization: Option<OrganizationId>, after: i64, limit: u32
     ) -> Vec<AuditRecord>;
+    no_reads find_audit_records(
+        organization: Option<OrganizationId>, filter: &AuditFilter, before: Option<i64>, limit: u32
+    ) -> FoundRecords;
+    no_reads audit_chains(page: Page<OrganizationId>) -> Vec<AuditChain>;
+    no_reads audit_chain(organization: Option<OrganizationId>) -> Option<AuditChain>;
+    no_writes cut_audit_chain(
+        organization: Option<OrganizationId>, cut: AuditCut, event: AuditEvent
+    ) -> Change;
+    no_writes purge_audit_records() -> u64;
 });
 
 delegate!(AdminStore {
@@ -232,6 +242,7 @@ impl FaultyServer {
             publication: None,
             nonces: Nonces::new(sealing, settings.issuer.clone()),
             pool: pool.clone(),
+            checkpoints: Checkpoints::new(SeedKey::new(&[0; 32]).unwrap(), None),
         }));
         let limit = Duration::from_secs(15);
         let router = http::router(service.clone(), &settings.server_url, Router::new(), limit)

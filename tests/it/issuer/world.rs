@@ -9,7 +9,7 @@ use std::{
 
 use axum::Router;
 use idp::{
-    config::{KeySettings, LimitSettings, Settings, SignerSettings, TokenSettings},
+    config::{AuditSettings, KeySettings, LimitSettings, Settings, SignerSettings, TokenSettings},
     domain::{
         Clock as _, DatabaseUrl, ExposeSecret as _, OrganizationId, Rotation, SigningAlgorithm,
         SimulatedClock, SystemRandom, Timestamp, TokenLifetime,
@@ -72,6 +72,7 @@ pub(crate) fn settings(dir: &TempDir) -> Settings {
             max_ttl: TokenLifetime::from_secs(1800).unwrap(),
         },
         limits: LimitSettings::default(),
+        audit: AuditSettings::default(),
     }
 }
 
