@@ -26,7 +26,7 @@ use crate::{
     KeySettings, LimitSettings, Settings, SignerSettings, TokenSettings, AuditSettings,
 },
     domain::{
-    Audience, AwsClaims, Clock, DEFAULT_AUDIENCE, DatabaseUrl, EnvironmentState, ExposeSecret, as, _, Issuer, IssuerError, Name, NameError, Random, RequestId, SecretString, SigningAlgorithm, Subject, TokenLifetime, Rotation,
+    Audience, AwsClaims, Clock, DEFAULT_AUDIENCE, DatabaseUrl, EnvironmentState, ExposeSecret as _, Issuer, IssuerError, Name, NameError, Random, RequestId, SecretString, SigningAlgorithm, Subject, TokenLifetime, Rotation,
     },
     http,
     iam::generate::{Hardening, Scope, TrustPolicy},

@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 use serde_json::json;
 
-use super::{AdminRefusal, Administrator, IssuedJoinToken, Service};
+use super::{AdminRefusal, Administrator, IssuedJoinToken, Service, check_name};
 use crate::{
     domain::{Environment, EnvironmentId, EnvironmentState, Name, OrganizationId, ProjectId},
     ports::{InsertOutcome, Page, StopOutcome},
@@ -35,22 +35,26 @@ impl Service {
     /// Makes an environment and its first join token.
     ///
     /// # Errors
-    /// The organisation or the project is not there or out of reach; the database.
+    /// The organisation or the project is not there or out of reach; a name that session tags cannot
+    /// carry while they are on; the database.
     pub async fn create_environment(
         &self,
         admin: &Administrator,
         new: CreateEnvironment,
     ) -> Result<Created, AdminRefusal> {
-        self.organization(admin, new.organization).await?;
+        let parent = self.organization(admin, new.organization).await?;
+        check_name(parent.aws_claims, "environment", &new.name)?;
         let environment = Environment {
             id: EnvironmentId::new(&*self.clock, &*self.random),
             organization_id: new.organization,
             project_id: new.project,
             name: new.name,
+            role_arns: None,
             state: EnvironmentState::Pending,
             kid: None,
             created_at: self.clock.now(),
             enrolled_at: None,
+            quarantined_at: None,
             stopped_at: None,
         };
         let (token, join_token) = self.make_join_token(environment.id, new.cidr);

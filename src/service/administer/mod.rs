@@ -2,21 +2,22 @@
 
 mod audit_log;
 mod environments;
-mod issuer_keys;
 mod join_tokens;
 mod organizations;
 mod projects;
 
 use serde_json::Value;
 
-use super::{Administrator, Service};
+use super::{Administrator, Service, update::check_name};
 use crate::{
     domain::{AuditEvent, OrganizationId},
+    iam::PolicyError,
     ports::StoreError,
 };
 
 pub use environments::{CreateEnvironment, Created};
 pub use join_tokens::IssuedJoinToken;
+pub(super) use organizations::few;
 pub use organizations::CreateOrganization;
 
 /// Why an administrator's request was not done.
@@ -28,19 +29,25 @@ pub enum AdminRefusal {
     /// A value that cannot be.
     #[error("{0}")]
     Invalid(&'static str),
+    /// A trust policy that is none.
+    #[error("trust_policy: {0}")]
+    Policy(#[from] PolicyError),
     /// It contradicts what is there.
     #[error("{0}")]
     Conflict(String),
     /// The token does not reach that far.
     #[error("{0}")]
     Forbidden(&'static str),
+    /// A keystore that is out of reach, or too much work.
+    #[error("{0}")]
+    Unavailable(String),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Service {
-    fn admin_event(
+    pub(super) fn admin_event(
         &self,
         admin: &Administrator,
         action: &'static str,

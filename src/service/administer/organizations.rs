@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::{AdminRefusal, Administrator, Service};
 use crate::{
-    domain::{Audience, Name, Organization, OrganizationId},
-    ports::{Change, InsertOutcome, Page},
+    domain::{Audience, AwsClaims, Name, Organization, OrganizationId},
+    ports::{InsertOutcome, Page},
 };
 
 /// A new organisation.
@@ -18,7 +18,7 @@ pub struct CreateOrganization {
 }
 
 /// As many audiences as an IAM provider may have client ids.
-fn few(audiences: Vec<Audience>) -> Result<Vec<Audience>, AdminRefusal> {
+pub(in crate::service) fn few(audiences: Vec<Audience>) -> Result<Vec<Audience>, AdminRefusal> {
     if (1..=100).contains(&audiences.len()) {
         Ok(audiences)
     } else {
@@ -52,6 +52,7 @@ impl Service {
             id: OrganizationId::new(&*self.clock, &*self.random),
             name: new.name,
             audiences,
+            aws_claims: AwsClaims::default(),
             created_at: self.clock.now(),
         };
         let event = self.admin_event(
@@ -100,34 +101,5 @@ impl Service {
         found
             .filter(|found| admin.reaches(found.id))
             .ok_or(AdminRefusal::NotFound("organisation"))
-    }
-
-    /// Replaces the audiences that an organisation allows.
-    ///
-    /// # Errors
-    /// Not there or out of reach; no audience or too many; the database.
-    pub async fn set_audiences(
-        &self,
-        admin: &Administrator,
-        id: OrganizationId,
-        audiences: Vec<Audience>,
-    ) -> Result<Organization, AdminRefusal> {
-        let mut organization = self.organization(admin, id).await?;
-        let audiences = few(audiences)?;
-        let event = self.admin_event(
-            admin,
-            "organization.update",
-            id,
-            id.to_string(),
-            json!({ "audiences": audiences, "before": organization.audiences }),
-        );
-        match self.store.set_audiences(id, &audiences, event).await? {
-            Change::Done => {
-                self.credentials.forget_all();
-                organization.audiences = audiences;
-                Ok(organization)
-            }
-            Change::Missing => Err(AdminRefusal::NotFound("organisation")),
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{AdminRefusal, Administrator, Service};
+use super::{AdminRefusal, Administrator, Service, check_name};
 use crate::{
     domain::{Name, OrganizationId, Project, ProjectId},
     ports::{InsertOutcome, Page},
@@ -12,14 +12,16 @@ impl Service {
     /// Makes a project.
     ///
     /// # Errors
-    /// The organisation is not there or out of reach; the database.
+    /// The organisation is not there or out of reach; a name that session tags cannot carry while
+    /// they are on; the database.
     pub async fn create_project(
         &self,
         admin: &Administrator,
         organization: OrganizationId,
         name: Name,
     ) -> Result<Project, AdminRefusal> {
-        self.organization(admin, organization).await?;
+        let parent = self.organization(admin, organization).await?;
+        check_name(parent.aws_claims, "project", &name)?;
         let project = Project {
             id: ProjectId::new(&*self.clock, &*self.random),
             organization_id: organization,
