@@ -79,7 +79,9 @@ fn fresh(args: &Args, context: &Context) -> Outcome<AccessToken> {
     let audience = args.audience.clone().unwrap_or_else(Audience::sts);
     Ok(context.block_on(async {
         context.renew_key(&tokens).await;
-        tokens.token(&audience, args.ttl, args.role_arn.as_ref()).await
+        tokens
+            .token(&audience, args.ttl, args.role_arn.as_ref())
+            .await
     })??)
 }
 

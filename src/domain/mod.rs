@@ -4,11 +4,11 @@
 mod arn;
 mod audience;
 mod audit;
-mod aws_claims;
 mod audit_chain;
 mod audit_filter;
 mod audit_line;
 mod audit_record;
+mod aws_claims;
 mod checkpoint;
 mod claims;
 mod database_url;
@@ -29,16 +29,16 @@ mod time;
 pub use arn::{Arn, ArnError, Partition, RoleArn};
 pub use audience::{Audience, AudienceError, DEFAULT_AUDIENCE};
 pub use audit::{Actor, AuditEvent, Outcome};
-pub use aws_claims::{
-    AwsClaims, AwsClaimsChange, AwsProfile, AwsTokenClaims, SessionTags, TagError, TagNames,
-    is_tag_char, tag_value,
-};
 pub use audit_chain::{
     AuditChain, AuditCut, ChainHead, ChainVerifier, Finding, FindingKind, Vouched, first_broken,
 };
 pub use audit_filter::AuditFilter;
 pub use audit_line::{AuditLine, AuditLineError};
 pub use audit_record::{AuditRecord, audit_hash};
+pub use aws_claims::{
+    AwsClaims, AwsClaimsChange, AwsProfile, AwsTokenClaims, SessionTags, TagError, TagNames,
+    is_tag_char, tag_value,
+};
 pub use checkpoint::Checkpoint;
 pub use claims::{TokenClaims, TokenLifetime};
 pub use database_url::{DatabaseUrl, DatabaseUrlError};

@@ -3,8 +3,8 @@
 
 mod backup;
 mod certificate;
-mod der;
 mod checkpoint;
+mod der;
 mod digest;
 mod encoding;
 mod external;
@@ -18,7 +18,6 @@ mod verifying_key;
 
 pub use backup::{BackupError, export, import, is_encrypted};
 pub use certificate::UnsignedCertificate;
-pub use certificate::self_signed;
 pub use checkpoint::{CheckpointError, SignedCheckpoint, read_checkpoint, sign_checkpoint};
 pub use digest::sha256;
 pub use encoding::{decode as base64url_decode, encode as base64url_encode};

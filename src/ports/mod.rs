@@ -7,15 +7,18 @@ mod signer;
 mod store;
 mod sts;
 
+pub use crate::domain::AuditRecord;
 pub use environment_keys::{
     EnvironmentKeyStore, KeyRotation, KeyStanding, QuarantineOutcome, ReleaseOutcome,
     RotationOutcome,
 };
-pub use crate::domain::AuditRecord;
 pub use keys::{FetchError, FetchedKeys, KeyFetch};
-pub use signer::{ExternalKey, ExternalKeys, SignError, Signer};
 pub use objects::{Created, NewObject, ObjectError, ObjectStore};
+pub use signer::{ExternalKey, ExternalKeys, SignError, Signer};
 pub use store::{
-    AdminStore, AdminToken, AuditStore, Change, EnrolOutcome, EnrolmentStore, EnvironmentStore, InsertOutcome, IssuerKeyStore, ListedPrincipal, MintOutcome, MintRequest, MintStore, OrganizationStore, Page, PrincipalStore, ProjectStore, StopOutcome, Store, EnvironmentChange, OrganizationChange, StoreError, KeyChange, KeyNote, KeyStep, OutstandingTokens, FoundRecords,
+    AdminStore, AdminToken, AuditStore, Change, EnrolOutcome, EnrolmentStore, EnvironmentChange,
+    EnvironmentStore, FoundRecords, InsertOutcome, IssuerKeyStore, KeyChange, KeyNote, KeyStep,
+    ListedPrincipal, MintOutcome, MintRequest, MintStore, OrganizationChange, OrganizationStore,
+    OutstandingTokens, Page, PrincipalStore, ProjectStore, StopOutcome, Store, StoreError,
 };
 pub use sts::{Sts, StsCredentials, StsError, StsRefusal, StsRequest};

@@ -8,7 +8,10 @@ use async_trait::async_trait;
 
 use super::EnvironmentKeyStore;
 use crate::domain::{
-    AdminTokenId, Audience, AuditEvent, AuditId, Credential, Environment, EnvironmentId, EnvironmentState, Issuer, IssuerKey, JoinToken, KeyId, Name, Organization, OrganizationId, Project, ProjectId, PublicJwk, Subject, Timestamp, AwsClaimsChange, RoleArn, AuditChain, AuditCut, AuditFilter, AuditRecord,
+    AdminTokenId, Audience, AuditChain, AuditCut, AuditEvent, AuditFilter, AuditRecord,
+    AwsClaimsChange, Credential, Environment, EnvironmentId, EnvironmentState, Issuer, IssuerKey,
+    JoinToken, KeyId, Name, Organization, OrganizationId, Project, ProjectId, PublicJwk, RoleArn,
+    Subject, Timestamp,
 };
 
 /// Why the store did not do it.

@@ -12,6 +12,7 @@ use crate::{
     domain::{Clock, Random},
     jose::thumbprint,
     ports::Store,
+    service::Sealing,
 };
 
 /// The database, and the key whose checkpoints are to be trusted.
@@ -32,7 +33,17 @@ pub async fn open_audit(
     random: &dyn Random,
 ) -> Result<AuditAccess, StartError> {
     let store = open_store(&settings.database_url, clock).await?;
-    let sealing = key_file::read_or_create(&settings.keys.encryption_key_file, false, random)?;
+    let sealing = Sealing::new(key_file::read_or_create(
+        &settings.keys.encryption_key_file,
+        false,
+        random,
+    )?);
+    if let Some(key) = store.any_sealed_key().await? {
+        if let Some(sealed) = &key.sealed {
+            // Tells which of two keys is in use; one that opens nothing is said where keys are read.
+            drop(sealing.open(&key.kid, &key.id.to_string(), sealed));
+        }
+    }
     Ok(AuditAccess {
         checkpoint_key: thumbprint(checkpoint_key(&sealing)?.public()),
         store,

@@ -8,11 +8,16 @@ use super::{ListenError, key_file, open_objects};
 use crate::{
     config::Settings,
     domain::{Clock, DatabaseUrl, Random},
-    jose::{SealingKey, SeedKey},
+    jose::SeedKey,
     ports::{ExternalKeys, KeyFetch, Store, StoreError},
-    service::{Checkpoints, KeyRingError, Keystore, Nonces, Parts, Pool, Sealing, Service, open_key_ring},
+    service::{
+        Checkpoints, KeyRingError, Keystore, Nonces, Parts, Pool, Sealing, Service, open_key_ring,
+    },
     store::{OpenError, PostgresOpenError, PostgresStore, SqliteStore},
-    upstream::{guard::Allow, http::HttpSettings, keys::HttpKeyFetch, s3::S3LocationError, signers::Keystores},
+    upstream::{
+        guard::Allow, http::HttpSettings, keys::HttpKeyFetch, s3::S3LocationError,
+        signers::Keystores,
+    },
 };
 
 /// Why the server does not start. Each names the file or the setting.
@@ -97,7 +102,6 @@ impl Server {
         let sealing = Sealing::new(key_file::read_or_create(file, may_create, &*random)?);
         let again = file.clone();
         let sealing = Arc::new(sealing.rereading(move || key_file::read(&again).ok()));
-        let checkpoints = checkpoints(&settings, &sealing, clock.clone()).await?;
         let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let pool =
             Pool::new(threads, settings.limits.signing_queue).map_err(StartError::Threads)?;
@@ -127,6 +131,8 @@ impl Server {
             },
             other => StartError::Keys(other),
         })?;
+        // Now it is known which key-encryption key is in use.
+        let checkpoints = checkpoints(&settings, &sealing, clock.clone()).await?;
         let service = Service::new(Parts {
             store: store.clone(),
             clock,
@@ -170,7 +176,7 @@ fn publication(settings: &Settings) -> Option<Arc<dyn KeyFetch>> {
 /// nowhere else.
 async fn checkpoints(
     settings: &Settings,
-    sealing: &SealingKey,
+    sealing: &Sealing,
     clock: Arc<dyn Clock>,
 ) -> Result<Checkpoints, StartError> {
     let objects = match &settings.audit.checkpoints {
@@ -181,7 +187,7 @@ async fn checkpoints(
 }
 
 /// See [`checkpoints`].
-pub(super) fn checkpoint_key(sealing: &SealingKey) -> Result<SeedKey, StartError> {
+pub(super) fn checkpoint_key(sealing: &Sealing) -> Result<SeedKey, StartError> {
     let seed = sealing
         .derive("audit checkpoint")
         .map_err(|error| StartError::Keys(error.into()))?;

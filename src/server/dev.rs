@@ -22,11 +22,11 @@ use crate::{
         atomic_file::{AccessError, atomic_write, create_private_dir},
         identity::Identity,
     },
-    config::{
-    KeySettings, LimitSettings, Settings, SignerSettings, TokenSettings, AuditSettings,
-},
+    config::{AuditSettings, KeySettings, LimitSettings, Settings, SignerSettings, TokenSettings},
     domain::{
-    Audience, AwsClaims, Clock, DEFAULT_AUDIENCE, DatabaseUrl, EnvironmentState, ExposeSecret as _, Issuer, IssuerError, Name, NameError, Random, RequestId, SecretString, SigningAlgorithm, Subject, TokenLifetime, Rotation,
+        Audience, AwsClaims, Clock, DEFAULT_AUDIENCE, DatabaseUrl, EnvironmentState,
+        ExposeSecret as _, Issuer, IssuerError, Name, NameError, Random, RequestId, Rotation,
+        SecretString, SigningAlgorithm, Subject, TokenLifetime,
     },
     http,
     iam::generate::{Hardening, Scope, TrustPolicy},

@@ -13,8 +13,9 @@ use super::{
 };
 use crate::{
     domain::{
-    Actor, Audience, AuditEvent, AwsTokenClaims, Credential, Outcome, RoleArn, Subject, TokenClaims, TokenLifetime,
-},
+        Actor, Audience, AuditEvent, AwsTokenClaims, Credential, RoleArn, Subject, TokenClaims,
+        TokenLifetime,
+    },
     jose::{base64url_encode, signing_input},
     ports::{MintOutcome, MintRequest, SignError, Signer, StoreError},
 };

@@ -14,19 +14,19 @@ mod issue_token;
 mod keep_private_keys;
 mod key_report;
 mod key_ring;
-mod mints;
 mod keystore;
 mod known_refusals;
+mod mints;
 mod nonce;
 mod open_key_ring;
 mod pool;
 mod quarantine;
 mod refusals;
-mod update;
 mod release_environment;
 mod rotate_environment_key;
 mod rotate_keys;
 mod sealing;
+mod update;
 
 use std::{
     net::IpAddr,
@@ -51,8 +51,8 @@ pub use keep_private_keys::{
 };
 pub use key_report::{Custody, KeyReport, KeyStatus};
 pub use key_ring::{KeyRing, Rendered};
-pub use mints::Mint;
 pub use keystore::Keystore;
+pub use mints::Mint;
 pub use nonce::{NONCE_LIFE, Nonces};
 pub use open_key_ring::{KeyRingError, open_key_ring};
 pub use pool::{Overloaded, Pool};
@@ -60,7 +60,6 @@ pub use rotate_environment_key::RotateKeyRequest;
 pub use sealing::Sealing;
 
 pub use crate::ports::{EnvironmentChange, FoundRecords, OrganizationChange, Page, StoreError};
-
 
 use crate::{
     config::TokenSettings,

@@ -2,17 +2,16 @@
 
 use std::{collections::HashMap, fmt::Display, str::FromStr, sync::Arc, time::Duration};
 
-
 use sqlx::FromRow;
 
 use super::audit::{Head, chain_owner};
 use crate::{
     domain::{
-    Audience, Credential, Environment, EnvironmentState, IssuerKey, JoinToken, Organization, Project, SigningAlgorithm, Subject, Timestamp, AwsClaims, AwsProfile, TagNames, KeyFacts, AuditChain, AuditCut, AuditRecord, ChainHead,
-},
-    ports::{
-    AdminToken, AuditRecord, KeyStanding, ListedPrincipal, OutstandingTokens, StoreError,
-},
+        Audience, AuditChain, AuditCut, AuditRecord, AwsClaims, AwsProfile, ChainHead, Credential,
+        Environment, EnvironmentState, IssuerKey, JoinToken, KeyFacts, Organization, Project,
+        SigningAlgorithm, Subject, TagNames, Timestamp,
+    },
+    ports::{AdminToken, KeyStanding, ListedPrincipal, OutstandingTokens, StoreError},
 };
 
 pub(super) fn corrupt(column: &str, error: impl Display) -> StoreError {

@@ -3,7 +3,7 @@
 pub mod guard;
 pub mod http;
 pub mod keys;
-pub mod signers;
 pub mod s3;
+pub mod signers;
 pub mod sts;
 mod transport;

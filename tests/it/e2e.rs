@@ -14,7 +14,6 @@ mod publication;
 pub(crate) mod ran;
 mod refused_tokens;
 pub(crate) mod relying_parties;
-mod relying_parties;
 mod rotation;
 mod s3;
 mod serve;

@@ -1,5 +1,5 @@
 //! Signers outside the process: AWS KMS as moto has it, which really signs, and PKCS #11 through
-//! SoftHSM. The server runs as its users run it, and others verify its tokens.
+//! `SoftHSM`. The server runs as its users run it, and others verify its tokens.
 
 mod gate;
 mod kms;
@@ -48,6 +48,35 @@ fn references(installation: &Installation) -> i64 {
     installation
         .sql("SELECT count(*) FROM issuer_keys WHERE reference IS NOT NULL")
         .unwrap()
+}
+
+/// Rotates in an emergency, and waits until `done` says that the keystore has followed: the key that
+/// signed is destroyed there, and there is a new pending one.
+fn rotate(installation: &Installation, done: impl Fn() -> bool) {
+    let address = installation.url().replace("http://", "");
+    let body = r#"{"emergency":true,"force":true}"#;
+    let mut stream = TcpStream::connect(&address).unwrap();
+    write!(
+        stream,
+        "POST /api/v1/keys/rotate HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
+         Authorization: Bearer {}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        installation.admin_token(),
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let begun = Instant::now();
+    while !done() {
+        assert!(
+            begun.elapsed() < Duration::from_mins(1),
+            "{}",
+            installation.log()
+        );
+        sleep(Duration::from_millis(500));
+    }
 }
 
 /// Waits until `idp token` succeeds again, which has to be within 20 s and without a restart.

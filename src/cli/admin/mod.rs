@@ -2,7 +2,6 @@
 
 mod audit;
 mod environment;
-mod join_cloudtrail;
 mod join_token;
 mod key;
 mod organization;
@@ -54,9 +53,6 @@ enum Command {
     /// Join tokens: one-time invitations for an environment
     #[command(subcommand)]
     JoinToken(join_token::Command),
-    /// The audit log
-    #[command(subcommand)]
-    Audit(audit::Command),
     /// The issuer's keys
     #[command(subcommand)]
     Key(key::Command),
@@ -72,8 +68,6 @@ pub(super) fn run(args: Args, context: &Context) -> Outcome {
         Command::Project(command) => api(context, async |api| command.run(&api).await),
         Command::Environment(command) => api(context, async |api| command.run(&api).await),
         Command::JoinToken(command) => api(context, async |api| command.run(&api).await),
-        Command::Audit(command) => api(context, async |api| command.run(&api).await),
-        Command::Key(command) => api(context, async |api| command.run(&api).await),
         Command::Key(command) => key::run(command, context),
         Command::Audit(command) => audit::run(command, context),
     }

@@ -197,7 +197,7 @@ fn token(args: &Args, document: &Document, context: &Context) -> Outcome<Token> 
         input::read(file, "token")?
     } else {
         let tokens = context.tokens(context.identity()?)?;
-        let fresh = context.block_on(tokens.token(&args.audience, None))??;
+        let fresh = context.block_on(tokens.token(&args.audience, None, None))??;
         fresh.token.expose_secret().to_owned().into()
     };
     let decoded = DecodedToken::parse(&text).map_err(|error| {

@@ -3,8 +3,8 @@
 mod credential_process;
 mod exec;
 mod explain;
-mod lint;
 mod infrastructure;
+mod lint;
 
 use clap::Subcommand;
 

@@ -17,8 +17,8 @@ use crate::{
 
 pub use environments::{CreateEnvironment, Created};
 pub use join_tokens::IssuedJoinToken;
-pub(super) use organizations::few;
 pub use organizations::CreateOrganization;
+pub(super) use organizations::few;
 
 /// Why an administrator's request was not done.
 #[derive(Debug, thiserror::Error)]

@@ -12,7 +12,7 @@ use crate::{
     upstream::{
         guard::Allow,
         http::{HttpClient, HttpSettings},
-        sts::Transport,
+        transport::Transport,
     },
 };
 

@@ -190,7 +190,7 @@ mod tests {
         }
         late.failed();
         for pause in [1, 2, 4, 8, 15, 15] {
-            clock.advance(Duration::from_secs(pause) - Duration::from_millis(1));
+            clock.advance(Duration::from_millis(pause * 1_000 - 1));
             assert!(circuit.admit().is_none(), "{pause}");
             clock.advance(Duration::from_millis(1));
             assert!(circuit.accepts());

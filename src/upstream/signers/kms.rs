@@ -185,7 +185,7 @@ impl ExternalKeys for KmsKeys {
         let deleted = self
             .client
             .schedule_key_deletion()
-            .key_id(id_of(reference)?)
+            .key_id(bare_id(id_of(reference)?))
             .pending_window_in_days(self.deletion_days)
             .send()
             .await;
@@ -206,6 +206,11 @@ fn id_of(reference: &str) -> Result<&str, SignError> {
     reference
         .strip_prefix(PREFIX)
         .ok_or_else(|| SignError::Failed(format!("{reference:?} is not a key of AWS KMS")))
+}
+
+/// The id at the end of a key's ARN. Deletion never crosses accounts, so it needs no more.
+fn bare_id(arn: &str) -> &str {
+    arn.rsplit_once('/').map_or(arn, |(_, id)| id)
 }
 
 fn is_missing<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
@@ -269,6 +274,8 @@ mod tests {
     #[test]
     fn references_of_others_are_refused() {
         assert_eq!(id_of("aws-kms:arn:x").unwrap(), "arn:x");
+        assert_eq!(bare_id("arn:aws:kms:eu-west-1:1:key/a-b"), "a-b");
+        assert_eq!(bare_id("a-b"), "a-b");
         assert!(id_of("pkcs11:id=%01").is_err());
     }
 }

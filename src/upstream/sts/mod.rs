@@ -21,7 +21,6 @@ use aws_smithy_runtime_api::client::{
     orchestrator::HttpResponse, stalled_stream_protection::StalledStreamProtectionConfig,
 };
 
-pub(super) use self::transport::Transport;
 use super::{
     guard::Allow,
     http::{HttpClient, HttpSettings},

@@ -14,9 +14,9 @@ use async_trait::async_trait;
 use axum::Router;
 use idp::{
     domain::{
-        Audience, AuditChain, AuditCut, AuditEvent, AuditFilter, Credential, Environment,
-        EnvironmentId, Issuer, IssuerKey, JoinToken, KeyId, Name, Organization, OrganizationId,
-        Project, ProjectId, PublicJwk, SystemRandom, Timestamp,
+        AuditChain, AuditCut, AuditEvent, AuditFilter, Credential, Environment, EnvironmentId,
+        Issuer, IssuerKey, JoinToken, KeyId, Name, Organization, OrganizationId, Project,
+        ProjectId, PublicJwk, SystemRandom, Timestamp,
     },
     http,
     jose::{SealingKey, SeedKey},

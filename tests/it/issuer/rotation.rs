@@ -14,12 +14,12 @@ use idp::{
     domain::{
         Issuer, PublicJwk, Rotation, SigningAlgorithm, SystemRandom, Timestamp, TokenLifetime,
     },
-    jose::{PrivateKey, SealingKey, VerifyingKey, base64url_decode},
+    jose::{PrivateKey, SealingKey, SeedKey, VerifyingKey, base64url_decode},
     ports::{
         ExternalKey, ExternalKeys, FetchError, FetchedKeys, IssuerKeyStore as _, KeyFetch, KeyStep,
         SignError,
     },
-    service::{Keystore, Nonces, Parts, Pool, Sealing, Service, open_key_ring},
+    service::{Checkpoints, Keystore, Nonces, Parts, Pool, Sealing, Service, open_key_ring},
     store::SqliteStore,
 };
 use serde_json::{Value, json};
@@ -68,6 +68,7 @@ async fn replica(world: &World, outside: Outside) -> Replica {
             publication: outside.publication,
             nonces: Nonces::new(sealing, settings.issuer.clone()),
             pool,
+            checkpoints: Checkpoints::new(SeedKey::new(&[0; 32]).unwrap(), None),
         }),
     }
 }

@@ -1,4 +1,4 @@
-//! PKCS #11 through SoftHSM.
+//! PKCS #11 through `SoftHSM`.
 
 use std::{
     fs,
@@ -9,19 +9,21 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{assert_tokens_verify, assert_unavailable, comes_back, configured, python, references};
+use super::{
+    assert_tokens_verify, assert_unavailable, comes_back, configured, python, references, rotate,
+};
 use crate::{e2e::installation::Installation, support::clean_command};
 
 const PIN: &str = "1234-by-heart";
 
-/// Where Debian has SoftHSM's module.
+/// Where Debian has `SoftHSM`'s module.
 const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
 
-/// A SoftHSM of its own with one token.
+/// A `SoftHSM` of its own with one token.
 struct SoftHsm(TempDir);
 
 impl SoftHsm {
-    /// `None` where SoftHSM or Python is not installed.
+    /// `None` where `SoftHSM` or Python is not installed.
     #[expect(clippy::print_stderr, reason = "a skipped test has to say so")]
     fn new() -> Option<Self> {
         python()?;
@@ -116,6 +118,23 @@ fn tokens_that_a_token_signed_verify_from_discovery() {
         let log = installation.log();
         assert!(!log.contains(PIN), "{log}");
     }
+}
+
+#[test]
+fn rotation_makes_a_key_in_the_token_and_destroys_the_old_one() {
+    let Some(hsm) = SoftHsm::new() else { return };
+    let mut installation = hsm.installation("ES256", "");
+    installation.start();
+    installation.enrolled();
+    assert_eq!(hsm.objects(), 4);
+    rotate(&installation, || {
+        let gone: i64 = installation
+            .sql("SELECT count(*) FROM issuer_keys WHERE retiring_at IS NOT NULL AND reference IS NULL")
+            .unwrap();
+        gone == 1 && references(&installation) == 2
+    });
+    assert_eq!(hsm.objects(), 4, "two gone and two new");
+    assert_tokens_verify(&installation);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod export;
+mod join_cloudtrail;
 mod list;
 mod tail;
 mod verify;
@@ -21,6 +22,7 @@ pub(super) enum Command {
     Export(export::Args),
     Verify(verify::Args),
     Checkpoint(checkpoint::Args),
+    JoinCloudtrail(join_cloudtrail::Args),
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Outcome {
@@ -30,6 +32,9 @@ pub(super) fn run(command: Command, context: &Context) -> Outcome {
         Command::Export(args) => api(context, async |api| export::run(&args, &api).await),
         Command::Verify(args) => verify::run(&args, context),
         Command::Checkpoint(_) => api(context, async |api| checkpoint::run(&api).await),
+        Command::JoinCloudtrail(args) => {
+            api(context, async |api| join_cloudtrail::run(args, &api).await)
+        }
     }
 }
 

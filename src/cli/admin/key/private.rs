@@ -37,7 +37,7 @@ impl From<VaultError> for Failure {
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Export {
+pub(in crate::cli::admin) struct Export {
     /// The key's kid
     kid: String,
     /// The file to write; it must not exist
@@ -50,7 +50,7 @@ pub(super) struct Export {
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Import {
+pub(in crate::cli::admin) struct Import {
     /// An export, or a PEM private key
     file: PathBuf,
     #[command(flatten)]
@@ -60,7 +60,7 @@ pub(super) struct Import {
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Reseal {
+pub(in crate::cli::admin) struct Reseal {
     /// The file of the new key-encryption key; made where it is missing
     #[arg(long, value_name = "FILE")]
     new_key_encryption_key_file: PathBuf,

@@ -1,5 +1,5 @@
 //! Keys in a token that is reached through PKCS #11 (OASIS PKCS #11 v2.40): a hardware module, or
-//! SoftHSM for trying it.
+//! `SoftHSM` for trying it.
 
 mod pin;
 mod token;

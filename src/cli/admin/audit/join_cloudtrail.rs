@@ -36,7 +36,7 @@ use crate::{
     clippy::doc_markdown,
     reason = "clap shows these comments as they are written"
 )]
-pub(super) struct Args {
+pub(in crate::cli::admin) struct Args {
     /// Log file, directory, or - for standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -180,7 +180,7 @@ async fn mints(
     let path = format!("/organizations/{organization}");
     match api.admin.call(Method::GET, &path, None).await {
         Err(ServerError::Refused(refusal)) if refusal.status == 404 => return Ok(None),
-        result => result.map_err(super::explain)?,
+        result => result.map_err(super::super::explain)?,
     };
     let rows = api
         .list(&format!("{path}/mints?since={since}&until={until}"))
