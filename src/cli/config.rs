@@ -39,6 +39,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
         "ops_listen": settings.ops_listen.map(|address| address.to_string()),
         "default_ttl": settings.tokens.default_ttl.secs(),
         "max_ttl": settings.tokens.max_ttl.secs(),
+        "trusted_proxies": settings.trusted_proxies,
+        "otel_endpoint": settings.otel_endpoint.as_ref().map(url::Url::as_str),
     });
     if context.printer.json {
         return context.printer.line(&shown.to_string());

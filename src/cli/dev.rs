@@ -23,6 +23,7 @@ use crate::{
         server::Server,
         token::{EnvironmentTokens, TokenSource as _},
     },
+    config::{LogLevel, LogSettings},
     domain::{Audience, ExposeSecret as _, RoleArn, TokenLifetime},
     ports::StsCredentials,
     server::{Dev, DevDir, DevError, ROLE_ARN, stop_signal},
@@ -63,7 +64,11 @@ impl From<DevError> for Failure {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
-    runtime::log(context, "idp=warn")?;
+    let quiet = LogSettings {
+        level: LogLevel::Warn,
+        ..LogSettings::default()
+    };
+    let _log = runtime::log(context, quiet, None)?;
     runtime::block_on(async {
         let (clock, random) = (Arc::clone(&context.clock), Arc::clone(&context.random));
         let dev = Dev::prepare(&args.dir, args.port, clock, random).await?;

@@ -1,15 +1,18 @@
 //! What server commands need beside what every command has: a runtime with all cores, a log.
 
-use std::{future::Future, io::IsTerminal as _};
+use std::future::Future;
 
-use tracing_subscriber::EnvFilter;
+use url::Url;
 
 use super::{
     context::Context,
     exit::ExitCode,
     failure::{Failure, Outcome},
 };
-use crate::server::StartError;
+use crate::{
+    config::LogSettings,
+    server::{Log, LogError, StartError, start_log},
+};
 
 /// Runs a future on all cores.
 pub(super) fn block_on<F: Future>(future: F) -> Outcome<F::Output> {
@@ -20,22 +23,21 @@ pub(super) fn block_on<F: Future>(future: F) -> Outcome<F::Output> {
     Ok(runtime.block_on(future))
 }
 
-/// Logs to standard error: JSON lines for machines, plain ones on a terminal. `IDP_LOG` filters
-/// (`warn`, `idp=debug`); other crates log warnings only, because at finer levels some show requests.
-pub(super) fn log(context: &Context, default: &str) -> Outcome {
-    let filter = context.env.text("IDP_LOG")?.unwrap_or(default);
-    let filter = EnvFilter::try_new(format!("warn,{filter}"))
-        .map_err(|error| Failure::usage(format!("IDP_LOG={filter:?}: {error}")))?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    // A second initialisation, after --verbose, is not an error.
-    let _ = if std::io::stderr().is_terminal() {
-        builder.try_init()
-    } else {
-        builder.json().flatten_event(true).try_init()
-    };
-    Ok(())
+/// Starts the log; `IDP_LOG` filters (`warn`, `idp=debug`) and wins over the settings. It lasts until
+/// what is returned is dropped.
+pub(super) fn log(
+    context: &Context,
+    settings: LogSettings,
+    collector: Option<&Url>,
+) -> Outcome<Log> {
+    let filter = context.env.text("IDP_LOG")?;
+    start_log(settings, filter, collector).map_err(|error| {
+        let code = match error {
+            LogError::Filter { .. } => ExitCode::Usage,
+            LogError::Exporter(_) => ExitCode::Other,
+        };
+        Failure::new(code, error)
+    })
 }
 
 impl From<StartError> for Failure {

@@ -15,8 +15,8 @@ pub struct Args {
 
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     let settings = args.config.load(context)?;
-    runtime::log(context, "idp=info")?;
     runtime::block_on(async {
+        let _log = runtime::log(context, settings.log, settings.otel_endpoint.as_ref())?;
         let (clock, random) = (Arc::clone(&context.clock), Arc::clone(&context.random));
         let server = Server::build(settings, clock, random).await?;
         Ok(server::serve(server).await?)

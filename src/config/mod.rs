@@ -3,23 +3,29 @@
 
 mod audit;
 mod database;
+mod limits;
+mod log;
 mod reader;
+mod reference;
 mod signer;
 
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
+use ipnet::IpNet;
 use url::Url;
 
 use crate::domain::{
     DatabaseUrl, Issuer, Rotation, SigningAlgorithm, TokenLifetime, parse_duration,
 };
 pub use audit::AuditSettings;
+pub use limits::{LimitSettings, RateLimit, ShutdownSettings};
+pub use log::{LogFormat, LogLevel, LogSettings};
 use reader::Reader;
-pub use reader::{ConfigError, ConfigErrors};
+pub use reader::{ConfigError, ConfigErrors, variable};
+pub use reference::{SETTINGS, Setting};
 pub use signer::{KeyBackend, KmsSettings, Pkcs11Settings, SignerSettings};
 
 /// Every setting of `idp serve`.
@@ -45,6 +51,14 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// The audit log.
     pub audit: AuditSettings,
+    /// The proxies in front whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How the server ends.
+    pub shutdown: ShutdownSettings,
+    /// What is logged, and how.
+    pub log: LogSettings,
+    /// Where spans go, as OTLP over HTTP: the collector's address, without `/v1/traces`.
+    pub otel_endpoint: Option<Url>,
 }
 
 /// `[keys]`
@@ -81,27 +95,6 @@ pub struct TokenSettings {
     pub max_ttl: TokenLifetime,
 }
 
-/// `[limits]`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LimitSettings {
-    /// Connections served at once; more wait in the listen queue.
-    pub connections: usize,
-    /// Verifications and signatures that may wait; more are refused with 503.
-    pub signing_queue: usize,
-    /// How long a request may take, its body included.
-    pub request_timeout: Duration,
-}
-
-impl Default for LimitSettings {
-    fn default() -> Self {
-        Self {
-            connections: 4096,
-            signing_queue: 1024,
-            request_timeout: Duration::from_secs(15),
-        }
-    }
-}
-
 /// Looks up an environment variable; the real environment in the program, a map in tests.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -124,7 +117,9 @@ impl Settings {
             "the public URL of this identity provider, for example \"https://idp.example.com\"",
         );
         let server_url = reader.optional_with("server_url", parse_server_url);
-        let listen = reader.or("listen", ([127, 0, 0, 1], 8080).into());
+        let listen = reader
+            .optional_with("listen", parse_address)
+            .unwrap_or_else(|| ([127, 0, 0, 1], 8080).into());
         let database_url = database::read_url(reader);
         let tokens = read_tokens(reader);
         let keys = KeySettings {
@@ -140,8 +135,12 @@ impl Settings {
             signer: signer::read(reader),
         };
         let tls = read_tls(reader);
-        let ops_listen = reader.optional("ops.listen");
-        let limits = read_limits(reader);
+        let ops_listen = reader.optional_with("ops.listen", parse_address);
+        let limits = limits::read(reader);
+        let trusted_proxies = reader.list("limits.trusted_proxies", limits::parse_network);
+        let shutdown = limits::read_shutdown(reader);
+        let log = log::read(reader);
+        let otel_endpoint = reader.optional_with("otel.endpoint", parse_collector);
         let audit = audit::read(reader);
         if ops_listen == Some(listen) {
             reader.note(
@@ -165,8 +164,39 @@ impl Settings {
             tokens,
             limits,
             audit,
+            trusted_proxies,
+            shutdown,
+            log,
+            otel_endpoint,
         })
     }
+
+    /// The name of every setting that is read.
+    #[must_use]
+    pub fn names() -> Vec<&'static str> {
+        let mut reader = Reader::new(None, &|_| None);
+        // What is missing does not matter here.
+        drop(Self::read(&mut reader));
+        reader.names().to_vec()
+    }
+}
+
+fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "is not an IP address and a port; write it like \"0.0.0.0:8443\" or \"[::]:8443\""
+            .to_owned()
+    })
+}
+
+/// The same rule as for an issuer: https, or http on loopback; spans name environments.
+fn parse_collector(text: &str) -> Result<Url, String> {
+    if !cfg!(feature = "otel") {
+        return Err(
+            "this program was built without OpenTelemetry; build it with --features otel, or remove the setting"
+                .to_owned(),
+        );
+    }
+    parse_server_url(text)
 }
 
 fn parse_server_url(text: &str) -> Result<Url, String> {
@@ -250,29 +280,6 @@ fn read_rotation(reader: &mut Reader<'_>, longest_life: TokenLifetime) -> Rotati
         }
     }
     rotation
-}
-
-fn read_limits(reader: &mut Reader<'_>) -> LimitSettings {
-    let default = LimitSettings::default();
-    let positive = |text: &str| match text.parse::<usize>() {
-        Ok(number) if (1..=1_000_000).contains(&number) => Ok(number),
-        _ => Err("is not a number from 1 to 1000000".to_owned()),
-    };
-    let seconds = |text: &str| match text.parse::<u64>() {
-        Ok(number) if (1..=300).contains(&number) => Ok(Duration::from_secs(number)),
-        _ => Err("is not a number of seconds from 1 to 300".to_owned()),
-    };
-    LimitSettings {
-        connections: reader
-            .optional_with("limits.connections", positive)
-            .unwrap_or(default.connections),
-        signing_queue: reader
-            .optional_with("limits.signing_queue", positive)
-            .unwrap_or(default.signing_queue),
-        request_timeout: reader
-            .optional_with("limits.request_timeout", seconds)
-            .unwrap_or(default.request_timeout),
-    }
 }
 
 #[cfg(test)]

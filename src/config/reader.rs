@@ -7,7 +7,10 @@ use std::{
     str::FromStr,
 };
 
-use toml::de::{DeTable, DeValue};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
 
 use super::Lookup;
 
@@ -44,8 +47,15 @@ impl fmt::Display for ConfigErrors {
 /// A setting as it was found.
 struct Entry {
     place: String,
-    /// The text, or the name of a type that no setting has.
-    value: Result<String, &'static str>,
+    value: Value,
+}
+
+enum Value {
+    Text(String),
+    /// An array of texts.
+    List(Vec<String>),
+    /// The name of a type that no setting has.
+    Other(&'static str),
 }
 
 /// Where a setting stands.
@@ -96,12 +106,14 @@ impl<'a> Reader<'a> {
                     self.collect(path, text, &format!("{name}."), table);
                     continue;
                 }
-                DeValue::String(text) => Ok(text.to_string()),
-                DeValue::Integer(number) if number.radix() == 10 => Ok(number.as_str().to_owned()),
-                DeValue::Boolean(value) => Ok(value.to_string()),
-                DeValue::Array(_) => Err("an array"),
-                DeValue::Table(_) => Err("a table"),
-                _ => Err("of a type that no setting has"),
+                DeValue::String(text) => Value::Text(text.to_string()),
+                DeValue::Integer(number) if number.radix() == 10 => {
+                    Value::Text(number.as_str().to_owned())
+                }
+                DeValue::Boolean(value) => Value::Text(value.to_string()),
+                DeValue::Array(items) => texts(items).map_or(Value::Other("an array"), Value::List),
+                DeValue::Table(_) => Value::Other("a table"),
+                _ => Value::Other("of a type that no setting has"),
             };
             self.entries.insert(name, Entry { place, value });
         }
@@ -140,14 +152,61 @@ impl<'a> Reader<'a> {
             return Some((text, format!("environment variable {variable}")));
         }
         let entry = self.entries.get(name)?;
-        match &entry.value {
-            Ok(text) => Some((text.clone(), entry.place.clone())),
-            Err(kind) => {
-                let problem = format!("is {kind}");
-                self.note(name, &problem, "write it as a quoted text or a number");
-                None
+        let kind = match &entry.value {
+            Value::Text(text) => return Some((text.clone(), entry.place.clone())),
+            Value::List(_) => "an array",
+            Value::Other(kind) => kind,
+        };
+        let problem = format!("is {kind}");
+        self.note(name, &problem, "write it as a quoted text or a number");
+        None
+    }
+
+    /// The items of an array of texts, or of one text with commas between them; each one that is
+    /// wrong is an error of its own.
+    pub(super) fn list<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Vec<T> {
+        let of_file = match self.entries.get(name) {
+            Some(Entry {
+                place,
+                value: Value::List(items),
+            }) if (self.env)(&variable(name)).is_none_or(|text| text.is_empty()) => {
+                Some((items.clone(), place.clone()))
+            }
+            _ => None,
+        };
+        let (items, place) = if let Some(found) = of_file {
+            self.known.push(name);
+            found
+        } else if let Some((text, place)) = self.find(name) {
+            let items = text.split(',').map(|item| item.trim().to_owned());
+            (items.filter(|item| !item.is_empty()).collect(), place)
+        } else {
+            return Vec::new();
+        };
+        let mut values = Vec::with_capacity(items.len());
+        for item in items {
+            match parse(&item) {
+                Ok(value) => values.push(value),
+                Err(problem) => {
+                    let shown: String = item.chars().take(80).collect();
+                    self.errors.push(ConfigError {
+                        place: place.clone(),
+                        problem: format!("{name} has {shown:?}: {problem}"),
+                        cure: String::new(),
+                    });
+                }
             }
         }
+        values
+    }
+
+    /// Every setting that was asked for so far.
+    pub(super) fn names(&self) -> &[&'static str] {
+        &self.known
     }
 
     /// The setting as it is written.
@@ -202,23 +261,6 @@ impl<'a> Reader<'a> {
             .filter(|_| !place.starts_with("environment"))
             .and_then(Path::parent)
             .unwrap_or(Path::new(""))
-    }
-
-    pub(super) fn optional<T: FromStr<Err: fmt::Display>>(
-        &mut self,
-        name: &'static str,
-    ) -> Option<T> {
-        self.optional_with(name, |text| {
-            text.parse().map_err(|error: T::Err| error.to_string())
-        })
-    }
-
-    pub(super) fn or<T: FromStr<Err: fmt::Display>>(
-        &mut self,
-        name: &'static str,
-        default: T,
-    ) -> T {
-        self.optional(name).unwrap_or(default)
     }
 
     /// A path; a relative one from the file counts from the file's directory.
@@ -291,8 +333,20 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// `tokens.max_ttl` is `IDP_TOKENS_MAX_TTL`.
-fn variable(name: &str) -> String {
+/// The items of an array, where all of them are texts.
+fn texts(items: &[Spanned<DeValue<'_>>]) -> Option<Vec<String>> {
+    items
+        .iter()
+        .map(|item| match item.get_ref() {
+            DeValue::String(text) => Some(text.to_string()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The environment variable of a setting: `tokens.max_ttl` is `IDP_TOKENS_MAX_TTL`.
+#[must_use]
+pub fn variable(name: &str) -> String {
     format!("IDP_{}", name.replace('.', "_").to_ascii_uppercase())
 }
 

@@ -12,7 +12,7 @@ use axum::{
 };
 use serde_json::json;
 
-use crate::service::{AdminRefusal, EnrolRefusal, StoreError, TokenRefusal};
+use crate::service::{AdminRefusal, EnrolRefusal, Limited, StoreError, TokenRefusal};
 
 /// How long a client is asked to wait when the server cannot serve it now.
 const RETRY_IN: Duration = Duration::from_secs(1);
@@ -38,6 +38,8 @@ pub(super) struct HttpError {
     detail: String,
     /// For a 401: the challenge (RFC 9110 §11.6.1).
     challenge: Option<&'static str>,
+    /// For a 429: when to come again (RFC 6585 §4).
+    retry_after: Option<Duration>,
 }
 
 impl HttpError {
@@ -48,6 +50,7 @@ impl HttpError {
             shape: Shape::OAuth(error),
             detail: detail.into(),
             challenge: None,
+            retry_after: None,
         }
     }
 
@@ -58,7 +61,29 @@ impl HttpError {
             shape: Shape::Problem,
             detail: detail.into(),
             challenge: None,
+            retry_after: None,
         }
+    }
+
+    /// The caller comes too often. RFC 6749 has no code for that; `slow_down` is RFC 8628's (§3.5).
+    pub(super) fn limited_oauth(limited: Limited) -> Self {
+        let mut error = Self::oauth("slow_down", limited.to_string());
+        error.status = StatusCode::TOO_MANY_REQUESTS;
+        error.retry_after = Some(limited.retry_after);
+        error
+    }
+
+    /// Too many requests are being answered already.
+    pub(super) fn overloaded(oauth: bool) -> Self {
+        let shape = if oauth {
+            Shape::OAuth("temporarily_unavailable")
+        } else {
+            Shape::Problem
+        };
+        Self::unavailable(
+            shape,
+            "too many requests are being answered already".to_owned(),
+        )
     }
 
     /// Nobody presented a valid administrator token.
@@ -87,6 +112,7 @@ impl HttpError {
             shape,
             detail,
             challenge: None,
+            retry_after: Some(RETRY_IN),
         }
     }
 }
@@ -118,8 +144,8 @@ impl IntoResponse for HttpError {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_IN.as_secs()));
+        if let Some(wait) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs()));
         }
         if let Some(challenge) = self.challenge {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
@@ -153,6 +179,7 @@ impl From<TokenRefusal> for HttpError {
             }
             TokenRefusal::UnauthorizedClient(_) => Self::oauth("unauthorized_client", detail),
             TokenRefusal::InvalidTarget(_) => Self::oauth("invalid_target", detail),
+            TokenRefusal::Limited(limited) => Self::limited_oauth(limited),
             TokenRefusal::Unavailable(_) => {
                 Self::unavailable(Shape::OAuth("temporarily_unavailable"), detail)
             }
@@ -198,6 +225,14 @@ impl From<AdminRefusal> for HttpError {
             }
             AdminRefusal::Store(error) => error.into(),
         }
+    }
+}
+
+impl From<Limited> for HttpError {
+    fn from(limited: Limited) -> Self {
+        let mut error = Self::problem(StatusCode::TOO_MANY_REQUESTS, limited.to_string());
+        error.retry_after = Some(limited.retry_after);
+        error
     }
 }
 

@@ -23,7 +23,7 @@ use crate::{
     service::{RequestContext, Service},
 };
 
-static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Puts the layers around a router.
 pub(super) fn wrap(router: Router, service: Arc<Service>, time_limit: Duration) -> Router {
@@ -37,7 +37,8 @@ pub(super) fn wrap(router: Router, service: Arc<Service>, time_limit: Duration) 
                 .unwrap_or_else(|_| took_too_long(time_limit).into_response())
         }))
         .layer(from_fn(move |mut request: Request, next: Next| {
-            let id = service.request_id();
+            let known = request.extensions().get().copied();
+            let id: RequestId = known.unwrap_or_else(|| service.request_id());
             request.extensions_mut().insert(id);
             async move {
                 let mut response = next.run(request).await;

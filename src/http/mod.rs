@@ -4,24 +4,35 @@
 mod admin;
 mod body;
 mod cached;
+mod client_address;
 mod error;
+mod front;
 mod layers;
 mod oidc;
 mod ops;
+#[cfg(feature = "otel")]
+mod otel;
+mod routes;
 mod sts;
+mod trace_context;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use url::Url;
 
+pub use front::Front;
+pub use oidc::discovery;
 pub use oidc::{DISCOVERY_CACHE, JWKS_CACHE, discovery};
 pub use ops::router as ops_router;
+pub use ops::{Ops, router as ops_router};
+pub use sts::router as sts_router;
 pub use sts::{CurrentSts, OnRefusal, router as sts_router, router_of as sts_router_of};
 
 use crate::service::{Rendered, Service};
 
-/// The address at the other end of the connection; the server's listener adds it to each request.
+/// The address that a request comes from: the other end of the connection or, where that is a trusted
+/// proxy, the client that the proxy names.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub IpAddr);
 

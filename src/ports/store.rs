@@ -498,6 +498,17 @@ pub trait AdminStore: Send + Sync {
     async fn admin_token(&self, hash: &[u8; 32]) -> Result<Option<AdminToken>, StoreError>;
 }
 
+/// How busy a store is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreUsage {
+    /// Connections to the database that are open.
+    pub connections: usize,
+    /// Those of them that nobody uses.
+    pub idle: usize,
+    /// Mints and audit records that wait for a commit.
+    pub waiting: usize,
+}
+
 /// Everything that a server stores.
 #[async_trait]
 pub trait Store:
@@ -514,6 +525,11 @@ pub trait Store:
 {
     /// Answers once the database does; for readiness.
     async fn ping(&self) -> Result<(), StoreError>;
+
+    /// How busy it is; asks nothing of the database.
+    fn usage(&self) -> StoreUsage {
+        StoreUsage::default()
+    }
 
     /// Finishes what was accepted and closes the database.
     async fn close(&self);

@@ -4,6 +4,7 @@ use std::{num::NonZeroUsize, sync::Arc, thread};
 
 use url::Url;
 
+use super::{ListenError, key_file, metrics};
 use super::{ListenError, key_file, open_objects};
 use crate::{
     config::Settings,
@@ -96,6 +97,8 @@ impl Server {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, StartError> {
+        // Before anything is made that counts.
+        metrics::recorder();
         let store = open_store(&settings.database_url, clock.clone()).await?;
         let file = &settings.keys.encryption_key_file;
         let may_create = store.any_sealed_key().await?.is_none();
@@ -139,6 +142,7 @@ impl Server {
             random,
             issuer: settings.issuer.clone(),
             tokens: settings.tokens,
+            limits: settings.limits,
             keys: Arc::new(keys),
             rotation: settings.keys.rotation,
             publication: publication(&settings),

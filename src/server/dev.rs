@@ -22,7 +22,10 @@ use crate::{
         atomic_file::{AccessError, atomic_write, create_private_dir},
         identity::Identity,
     },
-    config::{AuditSettings, KeySettings, LimitSettings, Settings, SignerSettings, TokenSettings},
+    config::{
+        AuditSettings, KeySettings, LimitSettings, LogSettings, Settings, ShutdownSettings,
+        SignerSettings, TokenSettings,
+    },
     domain::{
         Audience, AwsClaims, Clock, DEFAULT_AUDIENCE, DatabaseUrl, EnvironmentState,
         ExposeSecret as _, Issuer, IssuerError, Name, NameError, Random, RequestId, Rotation,
@@ -279,6 +282,10 @@ fn settings(dir: &DevDir, issuer: &Issuer) -> Result<Settings, DevError> {
         },
         limits: LimitSettings::default(),
         audit: AuditSettings::default(),
+        trusted_proxies: Vec::new(),
+        shutdown: ShutdownSettings::default(),
+        log: LogSettings::default(),
+        otel_endpoint: None,
     })
 }
 

@@ -5,10 +5,15 @@ mod build;
 mod dev;
 mod key_file;
 mod listener;
+mod log;
+mod metrics;
 mod objects;
+#[cfg(feature = "otel")]
+mod otel;
 mod publish;
 mod run;
 mod sts;
+mod tls;
 mod vault;
 
 pub use audit_access::{AuditAccess, open_audit};
@@ -16,8 +21,10 @@ pub use build::{Server, StartError};
 pub use dev::{Dev, DevDir, DevError, ROLE_ARN};
 pub use key_file::KeyFileError;
 pub use listener::{Bound, ListenError, bind};
+pub use log::{Log, LogError, start_log};
 pub use objects::open_objects;
 pub use publish::publish;
+pub use publish::{PublishError, publish};
 pub use run::{bootstrap_admin, serve, stop_signal};
 pub use sts::{RolesChange, StandaloneSts, StsError};
 pub use vault::{Reseal, Vault, VaultError};

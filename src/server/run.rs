@@ -1,33 +1,43 @@
 //! Running a server until it is told to stop.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
+use axum::{Router, body::Body};
+use hyper::{Request, body::Incoming};
 use serde_json::json;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
-    time::{MissedTickBehavior, interval},
+    task::JoinHandle,
+    time::{Interval, MissedTickBehavior, interval, sleep},
 };
+use tower::ServiceExt as _;
 
 use super::{
-    Server, StartError,
+    ListenError, Server, StartError,
     build::open_store,
-    listener::{Bound, bind, tls_config},
+    listener::{Bound, Options, bind},
+    metrics::{Sampled, UPKEEP, recorder},
+    tls::{Certificates, POLL},
 };
 use crate::{
     config::{AuditSettings, Settings},
     domain::{AuditEvent, Clock, Outcome, Random, SecretString},
-    http,
+    http::{self, Front, Ops},
     service::{Service, bootstrap},
 };
 
-/// How often expired `jti`s are forgotten, refusals recorded and keys looked after. A replica publishes
-/// what another has made within this time: far less than a key is published before it signs.
+/// How often expired `jti`s are forgotten, refusals recorded, and the clock and the keys looked after. A
+/// replica publishes what another has made within this time: far less than a key is published before it
+/// signs.
 const HOUSEKEEPING: Duration = Duration::from_secs(10);
 
 /// How often it is looked whether a checkpoint is due.
 const CHECKPOINTS: Duration = Duration::from_secs(10);
+
+/// Connections to the ops listener at once: a few probes and a few scrapers.
+const OPS_CONNECTIONS: usize = 64;
 
 /// Turns true when the process is asked to stop (SIGINT or SIGTERM).
 ///
@@ -52,60 +62,153 @@ impl Server {
     /// Serves on `bound` until `stop` turns true, finishes what was accepted, and closes the
     /// database. `extra` is served beside the issuer's routes.
     ///
+    /// From `stop` on the server is not ready; its listeners close `shutdown.delay` later.
+    ///
     /// # Errors
     /// The TLS files or the ops listener.
     pub async fn run(
         self,
         bound: Bound,
         extra: Router,
-        stop: watch::Receiver<bool>,
+        mut stop: watch::Receiver<bool>,
     ) -> Result<(), StartError> {
+        let (limits, shutdown) = (self.settings.limits, self.settings.shutdown);
+        let tls = self.settings.tls.as_ref();
+        let certificates = tls.map(Certificates::load).transpose()?;
+        let options = Options {
+            name: "public",
+            tls: certificates
+                .as_ref()
+                .map(Certificates::server_config)
+                .transpose()?,
+            connections: limits.connections,
+            header_timeout: limits.header_timeout,
+            grace: shutdown.timeout,
+        };
+        let front = self.front(extra);
+        let (end, ended) = watch::channel(false);
+        let ops = match self.settings.ops_listen {
+            Some(address) => Some(self.serve_ops(address, &front, &stop, ended).await?),
+            None => None,
+        };
+        let tended = [
+            tokio::spawn(keep_house(self.service.clone(), stop.clone())),
+            tokio::spawn(keep_metrics(stop.clone())),
+            tokio::spawn(keep_certificates(certificates, stop.clone())),
+            tokio::spawn(keep_checkpoints(
+                self.service.clone(),
+                self.settings.audit.clone(),
+                stop.clone(),
+            )),
+        ];
+        let (close, closing) = watch::channel(false);
+        let closes = async {
+            // An error means that nobody can stop the server any more, which is a stop too.
+            drop(stop.wait_for(|stop| *stop).await);
+            sleep(shutdown.delay).await;
+            close.send_replace(true);
+        };
+        let answer = move |request: Request<Incoming>, peer| {
+            let front = front.clone();
+            async move { front.answer(request, peer).await }
+        };
+        tokio::join!(bound.serve(answer, options, closing), closes);
+        for task in tended {
+            // Not aborted: what it has taken to record would be lost.
+            drop(task.await);
+        }
+        if let Err(error) = self.service.leave_house().await {
+            tracing::warn!(%error, "the last refusals were not recorded");
+        }
+        end.send_replace(true);
+        if let Some(ops) = ops {
+            drop(ops.await);
+        }
+        self.store.close().await;
+        Ok(())
+    }
+
+    fn front(&self, extra: Router) -> Front {
         let limits = self.settings.limits;
-        let tls = self.settings.tls.as_ref().map(tls_config).transpose()?;
         let router = http::router(
             self.service.clone(),
             &self.server_url,
             extra,
             limits.request_timeout,
         );
-        let ops = match self.settings.ops_listen {
-            Some(address) => {
-                let bound = bind(address).await?;
-                let router = http::ops_router(self.service.clone());
-                Some(tokio::spawn(bound.serve(router, None, 64, stop.clone())))
-            }
-            None => None,
-        };
-        let housekeeping = tokio::spawn(keep_house(self.service.clone(), stop.clone()));
-        let checkpoints = tokio::spawn(keep_checkpoints(
+        Front::new(
+            router,
             self.service.clone(),
-            self.settings.audit.clone(),
-            stop.clone(),
-        ));
-        bound.serve(router, tls, limits.connections, stop).await;
-        drop(checkpoints.await);
-        // Not aborted: what it has taken to record would be lost.
-        drop(housekeeping.await);
-        if let Some(ops) = ops {
-            drop(ops.await);
-        }
-        if let Err(error) = self.service.leave_house().await {
-            tracing::warn!(%error, "the last refusals were not recorded");
-        }
-        self.store.close().await;
-        Ok(())
+            &self.server_url,
+            self.settings.trusted_proxies.clone(),
+            limits.connections,
+        )
+    }
+
+    /// Answers health, readiness and metrics until `ended` turns true.
+    async fn serve_ops(
+        &self,
+        address: SocketAddr,
+        front: &Front,
+        stop: &watch::Receiver<bool>,
+        ended: watch::Receiver<bool>,
+    ) -> Result<JoinHandle<()>, ListenError> {
+        let bound = bind(address).await?;
+        let sampled = Sampled::new();
+        let (service, front) = (self.service.clone(), front.clone());
+        let router = http::ops_router(Ops {
+            service: self.service.clone(),
+            stopping: stop.clone(),
+            metrics: Box::new(move || sampled.render(&service, &front)),
+        });
+        let options = Options {
+            name: "ops",
+            tls: None,
+            connections: OPS_CONNECTIONS,
+            header_timeout: self.settings.limits.header_timeout,
+            grace: Duration::from_secs(1),
+        };
+        let answer = move |request: Request<Incoming>, _| {
+            let router = router.clone();
+            async move {
+                match router.oneshot(request.map(Body::new)).await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                }
+            }
+        };
+        Ok(tokio::spawn(bound.serve(answer, options, ended)))
     }
 }
 
-async fn keep_house(service: Arc<Service>, mut stop: watch::Receiver<bool>) {
-    let mut ticks = interval(HOUSEKEEPING);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
+/// Ticks until the server stops.
+struct Ticks {
+    interval: Interval,
+    stop: watch::Receiver<bool>,
+}
+
+impl Ticks {
+    /// The first tick comes at once.
+    fn every(period: Duration, stop: watch::Receiver<bool>) -> Self {
+        let mut interval = interval(period);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { interval, stop }
+    }
+
+    /// Whether there was another tick before the stop.
+    async fn next(&mut self) -> bool {
         tokio::select! {
-            _ = ticks.tick() => {}
-            _ = stop.wait_for(|stop| *stop) => return,
+            _ = self.interval.tick() => true,
+            _ = self.stop.wait_for(|stop| *stop) => false,
         }
-        if let Err(error) = service.keep_house().await {
+    }
+}
+
+async fn keep_house(service: Arc<Service>, stop: watch::Receiver<bool>) {
+    let mut ticks = Ticks::every(HOUSEKEEPING, stop);
+    while ticks.next().await {
+        let observed = service.observe().await;
+        if let Err(error) = service.keep_house().await.and(observed) {
             tracing::warn!(%error, "housekeeping has to wait");
         }
         if let Err(error) = service.keep_keys().await {
@@ -118,18 +221,13 @@ async fn keep_house(service: Arc<Service>, mut stop: watch::Receiver<bool>) {
 async fn keep_checkpoints(
     service: Arc<Service>,
     settings: AuditSettings,
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
 ) {
     if settings.checkpoints.is_none() {
         return;
     }
-    let mut ticks = interval(CHECKPOINTS);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            _ = stop.wait_for(|stop| *stop) => return,
-        }
+    let mut ticks = Ticks::every(CHECKPOINTS, stop);
+    while ticks.next().await {
         match service.checkpoint_if_due(settings.checkpoint_every).await {
             Ok(false) => continue,
             Ok(true) => tracing::debug!("wrote a checkpoint of the audit log"),
@@ -144,6 +242,39 @@ async fn keep_checkpoints(
                 Ok(records) => tracing::info!(records, "removed old audit records"),
                 Err(error) => tracing::error!(%error, "old audit records were not removed"),
             }
+        }
+    }
+}
+
+async fn keep_metrics(stop: watch::Receiver<bool>) {
+    let mut ticks = Ticks::every(UPKEEP, stop);
+    while ticks.next().await {
+        recorder().run_upkeep();
+    }
+}
+
+/// Follows the TLS files. SIGHUP, which would end a process that does not expect it, has them read at
+/// once.
+async fn keep_certificates(
+    certificates: Option<Arc<Certificates>>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut hangup = match signal(SignalKind::hangup()) {
+        Ok(hangup) => hangup,
+        Err(error) => {
+            tracing::error!(%error, "SIGHUP cannot be watched; TLS files are not read again");
+            return;
+        }
+    };
+    let mut ticks = interval(POLL);
+    loop {
+        let asked = tokio::select! {
+            _ = ticks.tick() => false,
+            _ = hangup.recv() => true,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        if let Some(certificates) = &certificates {
+            certificates.refresh(asked);
         }
     }
 }

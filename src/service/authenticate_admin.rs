@@ -2,7 +2,11 @@
 
 use serde_json::json;
 
-use super::{RequestContext, Service, known_refusals::Known};
+use super::{
+    RequestContext, Service,
+    known_refusals::Known,
+    limits::{Caller, Limited},
+};
 use crate::{
     domain::{
         Actor, AdminTokenId, AuditEvent, Clock, ExposeSecret as _, OrganizationId, Random,
@@ -64,6 +68,7 @@ impl Service {
             None
         };
         let Some(token) = found else {
+            self.metrics.administrator_refused("unauthenticated");
             self.refusals.count("admin.authenticate", context);
             return Ok(None);
         };
@@ -76,6 +81,7 @@ impl Service {
         if let Some(expired) = token.expires_at.filter(|at| *at <= now) {
             let mut event = self.event("admin.authenticate", token.id.to_string());
             event.details = json!({ "reason": "expired", "expired_at": expired.to_string() });
+            self.metrics.administrator_refused("expired");
             self.record_admin_refusal(&admin, "expired", event).await?;
             return Ok(None);
         }
@@ -113,6 +119,21 @@ impl Service {
         event.source = admin.context.source;
         self.record_refusal_of(Known::Administrator(admin.id), reason, event)
             .await
+    }
+}
+
+impl Service {
+    /// Counts one request of an administrator.
+    ///
+    /// # Errors
+    /// There were too many of late.
+    pub fn admit(&self, admin: &Administrator) -> Result<(), Limited> {
+        let caller = Caller::Administrator(admin.id);
+        self.limits
+            .admits_caller(caller)
+            .inspect_err(|_| self.metrics.administrator_refused("rate_limited"))?;
+        self.limits.charge_caller(caller);
+        Ok(())
     }
 }
 

@@ -65,6 +65,19 @@ pub enum EnrolRefusal {
     Unavailable(String),
 }
 
+impl EnrolRefusal {
+    /// A word for it in metrics.
+    pub(super) const fn reason(&self) -> &'static str {
+        match self {
+            Self::InvalidRequest(_) => "invalid_request",
+            Self::InvalidNonce => "invalid_nonce",
+            Self::InvalidProof(_) => "invalid_proof",
+            Self::InvalidJoinToken(_) => "invalid_grant",
+            Self::Unavailable(_) => "unavailable",
+        }
+    }
+}
+
 impl From<StoreError> for EnrolRefusal {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "an enrolment was refused because of the database");
@@ -88,7 +101,20 @@ impl Service {
         request: EnrolRequest,
         context: RequestContext,
     ) -> Result<Enrolled, EnrolRefusal> {
-        let (hash, token) = match self.find_token(&request).await {
+        let result = self.try_enrol(&request, context).await;
+        if let Err(refusal) = &result {
+            self.metrics.enrolment(refusal);
+        }
+        result
+    }
+
+    async fn try_enrol(
+        &self,
+        request: &EnrolRequest,
+        context: RequestContext,
+    ) -> Result<Enrolled, EnrolRefusal> {
+        let _place = self.gate.enter().ok_or(Overloaded)?;
+        let (hash, token) = match self.find_token(request).await {
             Ok(found) => found,
             Err(refusal) => {
                 if !matches!(refusal, EnrolRefusal::Unavailable(_)) {
@@ -99,7 +125,7 @@ impl Service {
         };
         let id = token.id;
         let environment = token.environment_id;
-        match self.enrol_with(token, &hash, &request, context).await {
+        match self.enrol_with(token, &hash, request, context).await {
             Err(refusal) if !matches!(refusal, EnrolRefusal::Unavailable(_)) => {
                 let mut event = self.enrol_event(environment, context).await?;
                 event.actor = Actor::Anonymous;

@@ -1,5 +1,7 @@
 //! Issuing a token: authenticate, build the claims, record durably, sign, in that order.
 
+use std::time::Instant;
+
 use serde_json::json;
 
 use super::{
@@ -8,6 +10,8 @@ use super::{
     authenticate_client::{Client, not_authenticated},
     aws_claims,
     known_refusals::Known,
+    limits::{Caller, Limited},
+    metrics::Metrics,
     pool::Overloaded,
     quarantine::{KeyUse, quarantined},
 };
@@ -64,6 +68,9 @@ pub enum TokenRefusal {
     /// An audience that the organisation does not allow (RFC 8707 §2).
     #[error("{0}")]
     InvalidTarget(String),
+    /// The client proved who it is and comes too often.
+    #[error(transparent)]
+    Limited(#[from] Limited),
     /// Not now; the client may try again with a fresh assertion.
     #[error("{0}")]
     Unavailable(String),
@@ -79,6 +86,7 @@ impl TokenRefusal {
             Self::Replayed(_) => "replayed",
             Self::UnauthorizedClient(_) => "unauthorized_client",
             Self::InvalidTarget(_) => "invalid_target",
+            Self::Limited(_) => "rate_limited",
             Self::Unavailable(_) => "unavailable",
         }
     }
@@ -108,6 +116,17 @@ impl Service {
         request: TokenRequest,
         context: RequestContext,
     ) -> Result<IssuedToken, TokenRefusal> {
+        let result = self.try_issue_token(request, context).await;
+        self.metrics.mint(&result);
+        result
+    }
+
+    async fn try_issue_token(
+        &self,
+        request: TokenRequest,
+        context: RequestContext,
+    ) -> Result<IssuedToken, TokenRefusal> {
+        let _place = self.gate.enter().ok_or(Overloaded)?;
         let client = match self
             .authenticate_client(&request.assertion, request.client_id.as_deref())
             .await
@@ -120,7 +139,15 @@ impl Service {
                 return Err(refusal);
             }
         };
-        match self.mint(&client, &request, context).await {
+        let caller = Caller::Environment(client.known.credential.subject.environment);
+        self.limits.admits_caller(caller)?;
+        let result = self.mint(&client, &request, context).await;
+        // An assertion that does not hold is nobody's request: whoever saw one go by could lock the
+        // client out with it.
+        if !matches!(result, Err(TokenRefusal::InvalidClient(_))) {
+            self.limits.charge_caller(caller);
+        }
+        match result {
             Err(refusal) if !matches!(refusal, TokenRefusal::Unavailable(_)) => {
                 let subject = &client.known.credential.subject;
                 self.record_refusal(subject, &request, &refusal, context)
@@ -223,8 +250,11 @@ impl Service {
             signing_kid: signer.kid().to_owned(),
             event,
         };
-        match self.store.record_mint(mint).await? {
-            MintOutcome::Recorded => sign(&*signer, &claims).await.map(Some),
+        let begun = Instant::now();
+        let outcome = self.store.record_mint(mint).await?;
+        self.metrics.committed(begun.elapsed());
+        match outcome {
+            MintOutcome::Recorded => sign(&*signer, &claims, self.metrics).await.map(Some),
             MintOutcome::SigningKeyInactive => Ok(None),
             refused => Err(self.refused_by_the_record(refused, credential)),
         }
@@ -301,19 +331,23 @@ impl Service {
 }
 
 /// The token, signed. Its record is durable by now.
-async fn sign(signer: &dyn Signer, claims: &TokenClaims) -> Result<String, TokenRefusal> {
+async fn sign(
+    signer: &dyn Signer,
+    claims: &TokenClaims,
+    metrics: &Metrics,
+) -> Result<String, TokenRefusal> {
     let payload = serde_json::to_vec(claims)
         .map_err(|_| TokenRefusal::Unavailable("the claims cannot be written".to_owned()))?;
     let mut token = signing_input(signer.algorithm().as_str(), "JWT", signer.kid(), &payload);
-    let signature = signer
-        .sign(token.clone().into_bytes())
-        .await
-        .map_err(|error| {
-            if matches!(error, SignError::Failed(_)) {
-                tracing::error!(%error, kid = signer.kid(), "a recorded token was not signed");
-            }
-            TokenRefusal::Unavailable("the token could not be signed at present".to_owned())
-        })?;
+    let begun = Instant::now();
+    let answer = signer.sign(token.clone().into_bytes()).await;
+    metrics.signed(begun.elapsed(), answer.is_err());
+    let signature = answer.map_err(|error| {
+        if matches!(error, SignError::Failed(_)) {
+            tracing::error!(%error, kid = signer.kid(), "a recorded token was not signed");
+        }
+        TokenRefusal::Unavailable("the token could not be signed at present".to_owned())
+    })?;
     token.push('.');
     token.push_str(&base64url_encode(signature));
     Ok(token)

@@ -10,14 +10,18 @@ mod change_keys;
 mod checkpoints;
 mod credentials;
 mod enrol;
+mod gate;
 mod issue_token;
 mod keep_private_keys;
 mod key_report;
 mod key_ring;
 mod keystore;
 mod known_refusals;
+mod limits;
+mod metrics;
 mod mints;
 mod nonce;
+mod observe;
 mod open_key_ring;
 mod pool;
 mod quarantine;
@@ -45,6 +49,7 @@ pub use checkpoints::{
     CheckpointFailure, Checkpoints, MadeCheckpoint, checkpoint_name, checkpoint_number,
 };
 pub use enrol::{EnrolRefusal, EnrolRequest, Enrolled};
+pub use gate::{Gate, Place};
 pub use issue_token::{IssuedToken, TokenRefusal, TokenRequest};
 pub use keep_private_keys::{
     Imported, PrivateKeyRefusal, Resealed, import_key, reseal_keys, take_private_key,
@@ -52,8 +57,10 @@ pub use keep_private_keys::{
 pub use key_report::{Custody, KeyReport, KeyStatus};
 pub use key_ring::{KeyRing, Rendered};
 pub use keystore::Keystore;
+pub use limits::{Limited, Limits};
 pub use mints::Mint;
 pub use nonce::{NONCE_LIFE, Nonces};
+pub use observe::Usage;
 pub use open_key_ring::{KeyRingError, open_key_ring};
 pub use pool::{Overloaded, Pool};
 pub use rotate_environment_key::RotateKeyRequest;
@@ -62,12 +69,14 @@ pub use sealing::Sealing;
 pub use crate::ports::{EnvironmentChange, FoundRecords, OrganizationChange, Page, StoreError};
 
 use crate::{
-    config::TokenSettings,
+    config::{LimitSettings, TokenSettings},
     domain::{AuditEvent, Clock, Issuer, Random, RequestId, Rotation},
     ports::{KeyFetch, Store},
 };
 use credentials::Credentials;
 use known_refusals::KnownRefusals;
+use metrics::Metrics;
+use observe::ClockWatch;
 use refusals::Refusals;
 
 /// What a use case knows of the request that calls it.
@@ -100,6 +109,10 @@ pub struct Service {
     credentials: Credentials,
     refusals: Refusals,
     known_refusals: KnownRefusals,
+    limits: Limits,
+    gate: Gate,
+    clock_watch: ClockWatch,
+    metrics: &'static Metrics,
     /// Held for reading from a mint's record to its signature; a stop takes it for writing.
     in_flight: RwLock<()>,
 }
@@ -116,6 +129,8 @@ pub struct Parts {
     pub issuer: Issuer,
     /// Token lives.
     pub tokens: TokenSettings,
+    /// How much callers may ask for.
+    pub limits: LimitSettings,
     /// The issuer's keys.
     pub keys: Arc<KeyRing>,
     /// How long a key stays in each state.
@@ -136,6 +151,10 @@ impl Service {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         Self {
+            limits: Limits::new(&parts.limits, &parts.clock),
+            gate: Gate::new(parts.limits.signing_queue),
+            clock_watch: ClockWatch::new(parts.clock.now()),
+            metrics: Metrics::get(),
             store: parts.store,
             clock: parts.clock,
             random: parts.random,
@@ -172,6 +191,12 @@ impl Service {
     #[must_use]
     pub fn clock(&self) -> &dyn Clock {
         &*self.clock
+    }
+
+    /// How often callers may come.
+    #[must_use]
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// A fresh request id.

@@ -52,6 +52,12 @@ impl Pool {
         Ok(Self { queue: sender })
     }
 
+    /// How many jobs wait for a thread.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Runs `work` on one of the threads.
     ///
     /// # Errors

@@ -37,6 +37,12 @@ impl Refusals {
             .collect()
     }
 
+    /// How many are counted and not taken.
+    pub(super) fn waiting(&self) -> u64 {
+        let tallies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tallies.values().map(|(count, _)| count).sum()
+    }
+
     /// Puts back what could not be recorded.
     pub(super) fn give_back(&self, tally: &Tally) {
         self.add(tally.reason, tally.count, tally.sample);

@@ -59,6 +59,11 @@ impl<Q: Send + 'static, A: Send + 'static> BatchQueue<Q, A> {
         receiver.await.map_err(|_| closed())?
     }
 
+    /// How many questions wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.0.max_capacity() - self.0.capacity()
+    }
+
     /// Answers what waits and ends the task. Questions from now on find the store closed.
     pub(super) async fn close(&self) {
         let (sender, receiver) = oneshot::channel();

@@ -43,6 +43,7 @@ impl FromRequestParts<Arc<App>> for Admin {
             .authenticate_admin(&token, context)
             .await?
             .ok_or_else(HttpError::unauthenticated)?;
+        app.service.admit(&admin)?;
         if let Some(slot) = parts.extensions.get::<Slot>() {
             // Filled once: a request has one extractor of this kind.
             let _ = slot.0.set(admin);

@@ -32,7 +32,7 @@ use tokio::sync::Mutex;
 
 use self::{change::Change, journal::Journal, lookup::Lookup};
 use super::error::store_error;
-use crate::ports::{Store, StoreError};
+use crate::ports::{Store, StoreError, StoreUsage};
 
 pub use error::OpenError;
 
@@ -75,6 +75,14 @@ impl Store for SqliteStore {
             .await
             .map_err(store_error)?;
         Ok(())
+    }
+
+    fn usage(&self) -> StoreUsage {
+        StoreUsage {
+            connections: self.readers.size() as usize,
+            idle: self.readers.num_idle(),
+            waiting: self.journal.waiting(),
+        }
     }
 
     async fn close(&self) {

@@ -18,7 +18,7 @@ use idp::{
         Issuer, IssuerKey, JoinToken, KeyId, Name, Organization, OrganizationId, Project,
         ProjectId, PublicJwk, SystemRandom, Timestamp,
     },
-    http,
+    http::{self, Ops},
     jose::{SealingKey, SeedKey},
     ports::{
         AdminStore, AdminToken, AuditRecord, AuditStore, Change, EnrolOutcome, EnrolmentStore,
@@ -31,7 +31,7 @@ use idp::{
     service::{Checkpoints, Keystore, Nonces, Parts, Pool, Sealing, Service, open_key_ring},
     store::SqliteStore,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::{Answer, Request, World};
 
@@ -238,6 +238,7 @@ impl FaultyServer {
             random: Arc::new(SystemRandom),
             issuer: settings.issuer.clone(),
             tokens: settings.tokens,
+            limits: settings.limits,
             rotation: settings.keys.rotation,
             publication: None,
             nonces: Nonces::new(sealing, settings.issuer.clone()),
@@ -246,7 +247,11 @@ impl FaultyServer {
         }));
         let limit = Duration::from_secs(15);
         let router = http::router(service.clone(), &settings.server_url, Router::new(), limit)
-            .merge(http::ops_router(service.clone()));
+            .merge(http::ops_router(Ops {
+                service: service.clone(),
+                stopping: watch::channel(false).1,
+                metrics: Box::new(String::new),
+            }));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(axum::serve(listener, router).into_future());

@@ -9,7 +9,10 @@ use std::{
 
 use axum::Router;
 use idp::{
-    config::{AuditSettings, KeySettings, LimitSettings, Settings, SignerSettings, TokenSettings},
+    config::{
+        AuditSettings, KeySettings, LimitSettings, LogSettings, Settings, ShutdownSettings,
+        SignerSettings, TokenSettings,
+    },
     domain::{
         Clock as _, DatabaseUrl, ExposeSecret as _, OrganizationId, Rotation, SigningAlgorithm,
         SimulatedClock, SystemRandom, Timestamp, TokenLifetime,
@@ -71,8 +74,17 @@ pub(crate) fn settings(dir: &TempDir) -> Settings {
             default_ttl: TokenLifetime::default(),
             max_ttl: TokenLifetime::from_secs(1800).unwrap(),
         },
-        limits: LimitSettings::default(),
         audit: AuditSettings::default(),
+        // The clock stands still, and so no bucket fills up again.
+        limits: LimitSettings {
+            address: None,
+            client: None,
+            ..LimitSettings::default()
+        },
+        trusted_proxies: Vec::new(),
+        shutdown: ShutdownSettings::default(),
+        log: LogSettings::default(),
+        otel_endpoint: None,
     }
 }
 
