@@ -424,7 +424,7 @@ mod tests {
         };
         let good = "pending_for = \"1h\"\nactive_for = \"24h\"\nretiring_for = \"75m\"";
         let rotation = load(&text(good), &[]).unwrap().keys.rotation;
-        assert_eq!(rotation.retiring_for, Duration::from_mins(75));
+        assert_eq!(rotation.retiring_for, std::time::Duration::from_mins(75));
         for (keys, says) in [
             (
                 "pending_for = \"59m\"",
@@ -461,6 +461,45 @@ mod tests {
         let text =
             format!("issuer = \"https://i.example\"\n[database]\nurl = \"sqlite:a\"\n{shorter}");
         load(&text, &[]).expect("where tokens live shorter, so do retiring keys");
+    }
+
+    #[test]
+    fn mistakes_in_limits_are_reports_too() {
+        let errors = load(
+            "issuer = \"https://idp.example.com\"\nlisten = \"8443\"\n[database]\nurl = \"sqlite:a\"\n\
+             [limits]\naddress_rate = -1\ntrusted_proxies = [\"10.0.0.0/8\", \"proxy\", \"10.0.0.0/33\"]\n\
+             [log]\nformat = \"xml\"\nlevel = \"loud\"\n[shutdown]\ndelay = 301\n",
+            &[("IDP_OTEL_ENDPOINT", "http://collector.example:4318")],
+        )
+        .unwrap_err();
+        let text = errors.to_string();
+        assert_eq!(errors.0.len(), 8, "{text}");
+        for says in [
+            "idp.toml:2: listen = \"8443\": is not an IP address and a port; write it like",
+            "idp.toml:6: limits.address_rate = \"-1\": is not a number from 0 to 1000000",
+            "idp.toml:7: limits.trusted_proxies has \"proxy\": is not a network; write it like",
+            "has \"10.0.0.0/33\"",
+            "log.format = \"xml\": is neither",
+            "log.level = \"loud\"",
+            "shutdown.delay = \"301\": is not a number of seconds from 0 to 300",
+            "environment variable IDP_OTEL_ENDPOINT: otel.endpoint",
+        ] {
+            assert!(text.contains(says), "{says} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn proxies_are_an_array_or_a_list() {
+        let text = "issuer = \"https://idp.example.com\"\ndatabase.url = \"sqlite:a\"\n\
+                    limits.trusted_proxies = [\"10.0.0.0/8\", \"192.0.2.1\"]\nlimits.client_rate = 0\n";
+        let settings = load(text, &[]).unwrap();
+        assert_eq!(settings.trusted_proxies.len(), 2);
+        assert_eq!(settings.limits.client, None, "0 is off");
+        let env = [(
+            "IDP_LIMITS_TRUSTED_PROXIES",
+            "fd00::/8, 10.0.0.0/8,10.1.0.0/16",
+        )];
+        assert_eq!(load(text, &env).unwrap().trusted_proxies.len(), 3);
     }
 
     #[test]

@@ -263,6 +263,23 @@ impl<'a> Reader<'a> {
             .unwrap_or(Path::new(""))
     }
 
+    pub(super) fn optional<T: FromStr<Err: fmt::Display>>(
+        &mut self,
+        name: &'static str,
+    ) -> Option<T> {
+        self.optional_with(name, |text| {
+            text.parse().map_err(|error: T::Err| error.to_string())
+        })
+    }
+
+    pub(super) fn or<T: FromStr<Err: fmt::Display>>(
+        &mut self,
+        name: &'static str,
+        default: T,
+    ) -> T {
+        self.optional(name).unwrap_or(default)
+    }
+
     /// A path; a relative one from the file counts from the file's directory.
     pub(super) fn optional_path(&mut self, name: &'static str) -> Option<PathBuf> {
         let (text, place) = self.find(name)?;

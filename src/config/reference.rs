@@ -20,6 +20,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("server_url", ""),
     setting("listen", "\"127.0.0.1:8080\""),
     setting("database.url", ""),
+    setting("database.url_file", ""),
     setting("keys.encryption_key_file", ""),
     setting("keys.algorithm", "\"RS256\""),
     setting("tls.cert_file", ""),

@@ -22,11 +22,8 @@ use axum::Router;
 use url::Url;
 
 pub use front::Front;
-pub use oidc::discovery;
 pub use oidc::{DISCOVERY_CACHE, JWKS_CACHE, discovery};
-pub use ops::router as ops_router;
 pub use ops::{Ops, router as ops_router};
-pub use sts::router as sts_router;
 pub use sts::{CurrentSts, OnRefusal, router as sts_router, router_of as sts_router_of};
 
 use crate::service::{Rendered, Service};

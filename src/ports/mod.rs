@@ -16,10 +16,10 @@ pub use keys::{FetchError, FetchedKeys, KeyFetch};
 pub use objects::{Created, NewObject, ObjectError, ObjectStore};
 pub use signer::{ExternalKey, ExternalKeys, SignError, Signer};
 pub use store::{
-    AdminStore, AdminToken, AuditRecord, AuditStore, Change, EnrolOutcome, EnrolmentStore,
-    EnvironmentChange, EnvironmentStore, FoundRecords, InsertOutcome, IssuerKeyStore, KeyChange,
-    KeyNote, KeyStep, ListedPrincipal, MintOutcome, MintRequest, MintStore, OrganizationChange,
-    OrganizationStore, OutstandingTokens, Page, PrincipalStore, ProjectStore, StopOutcome, Store,
-    StoreError, StoreUsage,
+    AdminStore, AdminToken, AuditStore, Change, EnrolOutcome, EnrolmentStore, EnvironmentChange,
+    EnvironmentStore, FoundRecords, InsertOutcome, IssuerKeyStore, KeyChange, KeyNote, KeyStep,
+    ListedPrincipal, MintOutcome, MintRequest, MintStore, OrganizationChange, OrganizationStore,
+    OutstandingTokens, Page, PrincipalStore, ProjectStore, StopOutcome, Store, StoreError,
+    StoreUsage,
 };
 pub use sts::{Sts, StsCredentials, StsError, StsRefusal, StsRequest};

@@ -4,8 +4,7 @@ use std::{num::NonZeroUsize, sync::Arc, thread};
 
 use url::Url;
 
-use super::{ListenError, key_file, metrics};
-use super::{ListenError, key_file, open_objects};
+use super::{ListenError, key_file, metrics, open_objects};
 use crate::{
     config::Settings,
     domain::{Clock, DatabaseUrl, Random},

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use axum::body::Body;
+use axum::{Router, body::Body};
 use hyper::{Request, Response, body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -28,6 +28,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt as _;
 
 use crate::service::{Gate, Place};
 
@@ -94,6 +95,25 @@ impl Bound {
     /// The socket is gone.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.0.local_addr()
+    }
+
+    /// The same with a router, for which it does not matter who asks.
+    pub(super) async fn serve_router(
+        self,
+        router: Router,
+        options: Options,
+        stop: watch::Receiver<bool>,
+    ) {
+        let answer = move |request: Request<Incoming>, _| {
+            let router = router.clone();
+            async move {
+                match router.oneshot(request.map(Body::new)).await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                }
+            }
+        };
+        self.serve(answer, options, stop).await;
     }
 
     /// Answers requests until `stop` turns true, then lets those in flight finish.

@@ -52,7 +52,10 @@ impl Sampled {
         let version = env!("CARGO_PKG_VERSION");
         let otel = if cfg!(feature = "otel") { "yes" } else { "no" };
         metrics::gauge!("idp_build_info", "version" => version, "otel" => otel).set(1.0);
-        metrics::gauge!("process_start_time_seconds").set(start_time().unwrap_or(0.0));
+        // A unit with `ProcSubset=pid` does not see when the machine was started.
+        if let Some(at) = start_time() {
+            metrics::gauge!("process_start_time_seconds").set(at);
+        }
         let store =
             |state: &'static str| metrics::gauge!("idp_store_connections", "state" => state);
         Self {

@@ -24,7 +24,6 @@ pub use listener::{Bound, ListenError, bind};
 pub use log::{Log, LogError, start_log};
 pub use objects::open_objects;
 pub use publish::publish;
-pub use publish::{PublishError, publish};
 pub use run::{bootstrap_admin, serve, stop_signal};
 pub use sts::{RolesChange, StandaloneSts, StsError};
 pub use vault::{Reseal, Vault, VaultError};

@@ -3,7 +3,6 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
-use axum::{Router, body::Body};
 use hyper::{Request, body::Incoming};
 use serde_json::json;
 use tokio::{
@@ -12,7 +11,6 @@ use tokio::{
     task::JoinHandle,
     time::{Interval, MissedTickBehavior, interval, sleep},
 };
-use tower::ServiceExt as _;
 
 use super::{
     ListenError, Server, StartError,
@@ -168,16 +166,7 @@ impl Server {
             header_timeout: self.settings.limits.header_timeout,
             grace: Duration::from_secs(1),
         };
-        let answer = move |request: Request<Incoming>, _| {
-            let router = router.clone();
-            async move {
-                match router.oneshot(request.map(Body::new)).await {
-                    Ok(response) => response,
-                    Err(never) => match never {},
-                }
-            }
-        };
-        Ok(tokio::spawn(bound.serve(answer, options, ended)))
+        Ok(tokio::spawn(bound.serve_router(router, options, ended)))
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::listener::{Bound, ListenError, bind};
+use super::listener::{Bound, ListenError, Options, bind};
 use crate::{
     domain::{Clock, Random},
     http::{CurrentSts, OnRefusal, sts_router_of},
@@ -29,6 +29,9 @@ const MOST_BYTES: u64 = 16 * 1024 * 1024;
 
 /// How many connections are served at once.
 const CONNECTIONS: usize = 256;
+
+/// How long a request's head may take.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why the STS does not start, or does not take a changed file.
 #[derive(Debug, thiserror::Error)]
@@ -129,7 +132,17 @@ impl StandaloneSts {
             bound,
         } = self;
         let router = sts_router_of(sts.clone(), Some(on_refusal));
-        let serving = bound.serve(router, None, CONNECTIONS, stop);
+        let serving = bound.serve_router(
+            router,
+            Options {
+                name: "sts",
+                tls: None,
+                connections: CONNECTIONS,
+                header_timeout: HEADER_TIMEOUT,
+                grace: Duration::from_secs(1),
+            },
+            stop,
+        );
         let watching = async {
             let mut ticks = interval(LOOK);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -73,6 +73,8 @@ impl EnrolRefusal {
             Self::InvalidNonce => "invalid_nonce",
             Self::InvalidProof(_) => "invalid_proof",
             Self::InvalidJoinToken(_) => "invalid_grant",
+            Self::InvalidClient(_) => "invalid_client",
+            Self::UnauthorizedClient(_) => "unauthorized_client",
             Self::Unavailable(_) => "unavailable",
         }
     }

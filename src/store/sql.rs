@@ -241,7 +241,7 @@ pub(super) const INSERT_FORMER_KEY: &str = "INSERT INTO former_keys (kid, enviro
 
 pub(super) const REPLACE_KEY: &str = "UPDATE environments SET kid = $2, public_key = $3, \
      enrolled_at = $4, key_unused = TRUE WHERE id = $1 RETURNING id, organization_id, project_id, \
-     name, state, kid, created_at, enrolled_at, quarantined_at, stopped_at";
+     name, state, kid, created_at, enrolled_at, quarantined_at, stopped_at, role_arns";
 
 /// Forgets the oldest former keys. The one that waits for its grace is not among them.
 pub(super) const PRUNE_FORMER_KEYS: &str = "DELETE FROM former_keys WHERE environment_id = $1 \
@@ -262,7 +262,7 @@ pub(super) const QUARANTINE_ENVIRONMENT: &str = "UPDATE environments SET state =
 
 pub(super) const RELEASE_ENVIRONMENT: &str = "UPDATE environments SET state = 'enrolled', \
      quarantined_at = NULL WHERE id = $1 AND state = 'quarantined' RETURNING id, organization_id, \
-     project_id, name, state, kid, created_at, enrolled_at, quarantined_at, stopped_at";
+     project_id, name, state, kid, created_at, enrolled_at, quarantined_at, stopped_at, role_arns";
 
 /// Where an environment and its key `$2` stand.
 pub(super) const SELECT_KEY_STANDING: &str = "SELECT e.state, e.kid, e.key_unused, \

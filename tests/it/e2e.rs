@@ -10,6 +10,7 @@ mod demonstration;
 mod dev;
 pub(crate) mod installation;
 mod moto;
+mod operations;
 mod publication;
 pub(crate) mod ran;
 mod refused_tokens;
@@ -17,5 +18,7 @@ pub(crate) mod relying_parties;
 mod rotation;
 mod s3;
 mod serve;
+#[cfg(feature = "otel")]
+mod spans;
 mod stopped;
 mod tls;

@@ -4,6 +4,7 @@ mod cli;
 mod credentials_file;
 mod durability;
 mod e2e;
+mod examples;
 mod infrastructure;
 mod issuer;
 mod layers;

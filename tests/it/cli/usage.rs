@@ -31,6 +31,13 @@ fn help_of_every_command() {
         "admin audit join-cloudtrail",
         "completions",
         "man",
+        "dev",
+        "serve",
+        "publish",
+        "config",
+        "config check",
+        "admin",
+        "admin bootstrap",
     ] {
         let mut arguments = command.split_whitespace().collect::<Vec<_>>();
         arguments.push("--help");

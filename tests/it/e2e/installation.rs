@@ -150,7 +150,7 @@ impl Installation {
         fs::read_to_string(self.path().join("log")).unwrap()
     }
 
-    pub(super) const fn port(&self) -> u16 {
+    pub(crate) const fn port(&self) -> u16 {
         self.port
     }
 

@@ -158,6 +158,7 @@ fn a_configuration_is_wrong_in_all_places_at_once() {
         ran.says(&[
             "idp.toml:1: issuer",
             "idp.toml:2: listen",
+            "write it like \"0.0.0.0:8443\"",
             "idp.toml:3: log is not a setting",
             "database.url",
         ]);

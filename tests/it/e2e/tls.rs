@@ -1,11 +1,17 @@
 //! The server's own TLS, and the client's trust in it.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    thread::sleep,
+    time::{Duration, Instant},
+};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 use super::{
-    installation::Installation,
+    installation::{Installation, send},
     ran::Ran,
     relying_parties::{assert_accepted, judgement},
 };
@@ -109,4 +115,38 @@ fn a_server_without_its_certificate_does_not_start() {
         .local("serve")
         .exits(1)
         .says(&["others-server.key", "no PEM private key"]);
+}
+
+#[test]
+fn a_new_certificate_is_used_without_a_restart_and_a_broken_one_is_not() {
+    let mut installation = installation();
+    let place = installation.path().to_owned();
+    let works_with = |installation: &Installation, ca: &str| {
+        Ran::of(&mut trusting(installation, ca, "admin org list")).code == Some(0)
+    };
+    assert!(works_with(&installation, "ours.pem"));
+    let changed = |installation: &mut Installation, said: &str| {
+        send(installation.server(), "HUP");
+        let begun = Instant::now();
+        while !installation.log().contains(said) {
+            assert!(begun.elapsed() < Duration::from_secs(10), "{said}");
+            sleep(Duration::from_millis(10));
+        }
+    };
+    fs::write(place.join("ours-server.pem"), "broken").unwrap();
+    changed(&mut installation, "stays in use");
+    assert!(works_with(&installation, "ours.pem"));
+    fs::copy(
+        place.join("others-server.pem"),
+        place.join("ours-server.pem"),
+    )
+    .unwrap();
+    fs::copy(
+        place.join("others-server.key"),
+        place.join("ours-server.key"),
+    )
+    .unwrap();
+    changed(&mut installation, "was read now");
+    assert!(works_with(&installation, "others.pem"));
+    assert!(!works_with(&installation, "ours.pem"));
 }

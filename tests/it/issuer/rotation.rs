@@ -64,6 +64,7 @@ async fn replica(world: &World, outside: Outside) -> Replica {
             issuer: settings.issuer.clone(),
             tokens: settings.tokens,
             keys: Arc::new(keys.unwrap()),
+            limits: settings.limits,
             rotation: settings.keys.rotation,
             publication: outside.publication,
             nonces: Nonces::new(sealing, settings.issuer.clone()),
