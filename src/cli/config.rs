@@ -4,6 +4,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::{context::Context, failure::Outcome, settings::ConfigArgs};
+use crate::domain::spelled;
 
 /// Look at the server's configuration
 #[derive(Debug, clap::Args)]
@@ -35,6 +36,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
         "database_url": settings.database_url.to_string(),
         "encryption_key_file": settings.keys.encryption_key_file,
         "algorithm": settings.keys.algorithm,
+        "pending_for": spelled(settings.keys.rotation.pending_for),
+        "active_for": spelled(settings.keys.rotation.active_for),
+        "retiring_for": spelled(settings.keys.rotation.retiring_for),
+        "check_publication": settings.keys.check_publication,
         "tls": settings.tls.is_some(),
         "ops_listen": settings.ops_listen.map(|address| address.to_string()),
         "default_ttl": settings.tokens.default_ttl.secs(),

@@ -61,7 +61,10 @@ pub enum BackupError {
 ///
 /// # Errors
 /// A passphrase of less than 12 characters; the library.
-pub fn export(key: &PrivateKey, passphrase: &str) -> Result<Zeroizing<String>, BackupError> {
+pub fn export_private_key(
+    key: &PrivateKey,
+    passphrase: &str,
+) -> Result<Zeroizing<String>, BackupError> {
     if passphrase.chars().count() < SHORTEST {
         return Err(BackupError::Passphrase);
     }
@@ -73,10 +76,10 @@ pub fn export(key: &PrivateKey, passphrase: &str) -> Result<Zeroizing<String>, B
     let mut jwk = match key.algorithm() {
         SigningAlgorithm::Rs256 => RsaKeyPair::from_der(&*pkcs8)
             .map_err(failed)?
-            .to_jwk_private_key(),
+            .to_jwk_key_pair(),
         SigningAlgorithm::Es256 => EcKeyPair::from_der(&*pkcs8, Some(EcCurve::P256))
             .map_err(failed)?
-            .to_jwk_private_key(),
+            .to_jwk_key_pair(),
     };
     jwk.set_key_id(&kid);
     jwk.set_algorithm(key.algorithm().as_str());
@@ -96,7 +99,7 @@ pub fn export(key: &PrivateKey, passphrase: &str) -> Result<Zeroizing<String>, B
         .map_err(failed)
 }
 
-/// Whether the text is encrypted, so that [`import`] needs a passphrase.
+/// Whether the text is encrypted, so that [`import_private_key`] needs a passphrase.
 #[must_use]
 pub fn is_encrypted(text: &str) -> bool {
     let text = text.trim();
@@ -107,13 +110,13 @@ fn is_export(text: &str) -> bool {
     text.starts_with("eyJ") && text.split('.').count() == 5
 }
 
-/// Reads what [`export`] wrote, or a PEM private key: PKCS #8 (RFC 5958), encrypted or not, PKCS #1 (RSA,
+/// Reads what [`export_private_key`] wrote, or a PEM private key: PKCS #8 (RFC 5958), encrypted or not, PKCS #1 (RSA,
 /// RFC 8017 §A.1.2) or SEC 1 (EC, RFC 5915). RSA keys have 2048 to 4096 bits and the exponent 65537, EC
 /// keys are on P-256.
 ///
 /// # Errors
 /// See [`BackupError`].
-pub fn import(text: &str, passphrase: Option<&str>) -> Result<PrivateKey, BackupError> {
+pub fn import_private_key(text: &str, passphrase: Option<&str>) -> Result<PrivateKey, BackupError> {
     let text = text.trim();
     if is_export(text) {
         return import_export(text, passphrase.ok_or(BackupError::NoPassphrase)?);
@@ -147,16 +150,18 @@ fn import_export(text: &str, passphrase: &str) -> Result<PrivateKey, BackupError
     let (jwk, _) = jwe::deserialize_compact(text, &decrypter).map_err(|_| BackupError::Open)?;
     let jwk = Jwk::from_bytes(Zeroizing::new(jwk).as_slice()).map_err(|_| BackupError::Form)?;
     let unfit = |error: josekit::JoseError| BackupError::Unfit(error.to_string());
-    let der = Zeroizing::new(match jwk.key_type() {
-        "RSA" => RsaKeyPair::from_jwk(&jwk)
-            .map_err(unfit)?
-            .to_der_private_key(),
-        "EC" => EcKeyPair::from_jwk(&jwk)
-            .map_err(unfit)?
-            .to_der_private_key(),
-        other => return Err(BackupError::Unfit(format!("its type is {other:?}"))),
-    });
-    pkcs8(&der)
+    match jwk.key_type() {
+        "RSA" => {
+            let pair = RsaKeyPair::from_jwk(&jwk).map_err(unfit)?;
+            pkcs8(&Zeroizing::new(pair.to_der_private_key()))
+        }
+        "EC" => {
+            let pair = EcKeyPair::from_jwk(&jwk).map_err(unfit)?;
+            PrivateKey::from_sec1(&Zeroizing::new(pair.to_der_private_key()))
+                .map_err(|error| BackupError::Unfit(error.to_string()))
+        }
+        other => Err(BackupError::Unfit(format!("its type is {other:?}"))),
+    }
 }
 
 fn pkcs8(der: &[u8]) -> Result<PrivateKey, BackupError> {
@@ -204,7 +209,7 @@ mod tests {
     fn an_export_comes_back_with_its_passphrase_only() {
         for algorithm in [SigningAlgorithm::Rs256, SigningAlgorithm::Es256] {
             let key = PrivateKey::generate(algorithm).unwrap();
-            let text = export(&key, PASSPHRASE).unwrap();
+            let text = export_private_key(&key, PASSPHRASE).unwrap();
             assert!(is_encrypted(&text));
             let header = crate::jose::base64url_decode(text.split('.').next().unwrap()).unwrap();
             let header: serde_json::Value = serde_json::from_slice(&header).unwrap();
@@ -212,16 +217,19 @@ mod tests {
             assert_eq!(header["cty"], "jwk+json");
             assert_eq!(header["kid"], thumbprint(key.public()));
             assert!(header["p2c"].as_u64().unwrap() >= 600_000);
-            let again = import(&format!("{}\n", *text), Some(PASSPHRASE)).unwrap();
+            let again = import_private_key(&format!("{}\n", *text), Some(PASSPHRASE)).unwrap();
             assert_eq!(again.public(), key.public());
             assert_eq!(
-                import(&text, Some("another passphrase")).err(),
+                import_private_key(&text, Some("another passphrase")).err(),
                 Some(BackupError::Open)
             );
-            assert_eq!(import(&text, None).err(), Some(BackupError::NoPassphrase));
+            assert_eq!(
+                import_private_key(&text, None).err(),
+                Some(BackupError::NoPassphrase)
+            );
             let damaged = format!("{}AAAA", &text[..text.len() - 4]);
             assert_eq!(
-                import(&damaged, Some(PASSPHRASE)).err(),
+                import_private_key(&damaged, Some(PASSPHRASE)).err(),
                 Some(BackupError::Open)
             );
         }
@@ -230,7 +238,10 @@ mod tests {
     #[test]
     fn a_short_passphrase_is_refused() {
         let key = PrivateKey::generate(SigningAlgorithm::Es256).unwrap();
-        assert_eq!(export(&key, "hunter2").err(), Some(BackupError::Passphrase));
+        assert_eq!(
+            export_private_key(&key, "hunter2").err(),
+            Some(BackupError::Passphrase)
+        );
     }
 
     #[test]
@@ -241,7 +252,10 @@ mod tests {
         let pkcs8 = rsa.to_pkcs8_pem(LineEnding::CRLF).unwrap();
         for pem in [pkcs1, pkcs8] {
             assert!(!is_encrypted(&pem));
-            assert_eq!(import(&pem, None).unwrap().public(), key.public());
+            assert_eq!(
+                import_private_key(&pem, None).unwrap().public(),
+                key.public()
+            );
         }
         let ec = PrivateKey::generate(SigningAlgorithm::Es256).unwrap();
         let pair = EcKeyPair::from_der(&*ec.to_pkcs8().unwrap(), Some(EcCurve::P256)).unwrap();
@@ -251,7 +265,7 @@ mod tests {
         ] {
             let pem = String::from_utf8(pem).unwrap();
             assert_eq!(
-                import(&pem, None).unwrap().public(),
+                import_private_key(&pem, None).unwrap().public(),
                 ec.public(),
                 "{}",
                 &pem[..30]
@@ -276,24 +290,27 @@ mod tests {
             pem.replacen('M', "N", 3),
             "eyJ.a.b.c".to_owned(),
         ] {
-            let error = import(&bad, Some(PASSPHRASE)).unwrap_err();
+            let error = import_private_key(&bad, Some(PASSPHRASE)).unwrap_err();
             assert!(!error.to_string().contains("MII"), "{error}");
         }
         let p384 = EcKeyPair::generate(EcCurve::P384).unwrap();
         let p384 = String::from_utf8(p384.to_pem_private_key()).unwrap();
-        assert!(matches!(import(&p384, None), Err(BackupError::Unfit(_))));
+        assert!(matches!(
+            import_private_key(&p384, None),
+            Err(BackupError::Unfit(_))
+        ));
         let short = RsaKeyPair::generate(1024).unwrap();
         let short = String::from_utf8(short.to_pem_private_key()).unwrap();
-        let error = import(&short, None).unwrap_err().to_string();
+        let error = import_private_key(&short, None).unwrap_err().to_string();
         assert!(error.contains("it has 1024 bits"), "{error}");
     }
 
     proptest::proptest! {
         #[test]
         fn garbage_never_panics(text in ".{0,300}", label in "(RSA |EC |ENCRYPTED )?PRIVATE KEY", body in "[A-Za-z0-9+/]{0,200}") {
-            let _ = import(&text, Some(PASSPHRASE));
+            let _ = import_private_key(&text, Some(PASSPHRASE));
             let pem = format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n");
-            let _ = import(&pem, Some(PASSPHRASE));
+            let _ = import_private_key(&pem, Some(PASSPHRASE));
         }
     }
 }

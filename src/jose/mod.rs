@@ -16,7 +16,7 @@ mod seed_key;
 mod token;
 mod verifying_key;
 
-pub use backup::{BackupError, export, import, is_encrypted};
+pub use backup::{BackupError, export_private_key, import_private_key, is_encrypted};
 pub use certificate::UnsignedCertificate;
 pub use checkpoint::{CheckpointError, SignedCheckpoint, read_checkpoint, sign_checkpoint};
 pub use digest::sha256;

@@ -14,7 +14,7 @@ use crate::{
     client::atomic_file::{AccessError, atomic_write},
     config::Settings,
     domain::{Clock, Random},
-    jose::{BackupError, PrivateKey, SealingKey, export},
+    jose::{BackupError, PrivateKey, SealingKey, export_private_key},
     ports::Store,
     service::{
         Imported, Keystore, Pool, PrivateKeyRefusal, Sealing, import_key, reseal_keys,
@@ -125,7 +125,7 @@ impl Vault {
     ) -> Result<Zeroizing<String>, VaultError> {
         let (clock, random) = (&*self.clock, &*self.random);
         let taken = take_private_key(&*self.store, &self.keystore, kid, clock, random);
-        Ok(export(&taken.await?, passphrase)?)
+        Ok(export_private_key(&taken.await?, passphrase)?)
     }
 
     /// Lets a key that was made elsewhere be the next to sign.

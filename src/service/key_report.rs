@@ -117,6 +117,9 @@ pub(super) fn may_see_keys(admin: &Administrator) -> Result<(), AdminRefusal> {
     }
 }
 
+/// Why there is no next key, or why it does not sign.
+const FULL: &str = "ten keys are published already: one has to leave first";
+
 const fn custody(key: &IssuerKey) -> Custody {
     if key.sealed.is_some() {
         Custody::Sealed
@@ -130,12 +133,11 @@ const fn custody(key: &IssuerKey) -> Custody {
 fn waits_for(next: Option<Transition>, now: Timestamp, room: bool) -> Option<&'static str> {
     let next = next?;
     match (next.to, next.at) {
+        (KeyState::Active | KeyState::Retiring, None) if !room => Some(FULL),
         (KeyState::Active | KeyState::Retiring, None) => Some(
             "the pending key has not been seen at the issuer's public address: publish the keys",
         ),
-        (KeyState::Active | KeyState::Retiring, Some(at)) if at <= now && !room => {
-            Some("ten keys are published already: one has to leave first")
-        }
+        (KeyState::Active | KeyState::Retiring, Some(at)) if at <= now && !room => Some(FULL),
         _ => None,
     }
 }

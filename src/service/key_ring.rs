@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use tokio::sync::Mutex;
 
 use super::{KeyRingError, Keystore, authenticate_client::Decoys};
 use crate::{
@@ -45,6 +46,8 @@ struct Ring {
 /// The issuer's keys.
 pub struct KeyRing {
     ring: RwLock<Ring>,
+    /// Held while the keys are read and the ring is changed: what was read first is installed first.
+    reloading: Mutex<()>,
     keystore: Keystore,
     /// The longest life of a token that this server signs.
     longest_life: Duration,
@@ -106,6 +109,7 @@ impl KeyRing {
         let ring = Ring::new(&keystore, keys, None).map_err(KeyRingError::Unreadable)?;
         let ring = Self {
             ring: RwLock::new(ring),
+            reloading: Mutex::new(()),
             decoys: Decoys::new().map_err(KeyRingError::Unreadable)?,
             keystore,
             longest_life,
@@ -167,6 +171,7 @@ impl KeyRing {
     /// Reads the keys again, publishes what is to be published, and signs with the key that is active:
     /// in one step, so that nothing is signed with a key that this server does not publish.
     pub(super) async fn reload(&self, store: &dyn Store) -> Result<Arc<[IssuerKey]>, StoreError> {
+        let _reloading = self.reloading.lock().await;
         let keys = store.issuer_keys(&self.keystore.issuer).await?;
         let before = self.all();
         if *before == *keys {

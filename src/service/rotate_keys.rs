@@ -163,11 +163,14 @@ impl Service {
                 .any(|key| key["kid"].as_str() == Some(&pending.kid))
         });
         if !there {
-            tracing::warn!(
-                issuer = %self.issuer, kid = pending.kid,
-                "the pending key is not at the issuer's public address yet: publish the keys again \
-                 (idp publish); it will not sign before"
-            );
+            // In its first time nobody expects it there.
+            if now >= pending.created_at.plus(self.rotation.pending_for) {
+                tracing::warn!(
+                    issuer = %self.issuer, kid = pending.kid,
+                    "the pending key is not at the issuer's public address yet: publish the keys \
+                     again (idp publish); it will not sign before"
+                );
+            }
             return Ok(false);
         }
         let seen = KeyNote::Seen {
@@ -185,6 +188,9 @@ impl Service {
     /// Destroys the private halves of keys that signed their last in an external keystore. One that
     /// cannot be destroyed now is tried again with the next round.
     async fn destroy_ended(&self) -> Result<(), KeyRingError> {
+        if self.keys.keystore().external.is_none() {
+            return Ok(());
+        }
         for key in self.store.ended_external_keys(&self.issuer).await? {
             let Some(reference) = key.reference else {
                 continue;

@@ -9,6 +9,7 @@ pub(crate) mod client;
 mod demonstration;
 mod dev;
 pub(crate) mod installation;
+mod keys;
 mod moto;
 mod operations;
 mod publication;

@@ -15,16 +15,13 @@ use idp::{
         Issuer, PublicJwk, Rotation, SigningAlgorithm, SystemRandom, Timestamp, TokenLifetime,
     },
     jose::{PrivateKey, SealingKey, SeedKey, VerifyingKey, base64url_decode},
-    ports::{
-        ExternalKey, ExternalKeys, FetchError, FetchedKeys, IssuerKeyStore as _, KeyFetch, KeyStep,
-        SignError,
-    },
+    ports::{ExternalKey, ExternalKeys, FetchError, FetchedKeys, KeyFetch, KeyStep, SignError},
     service::{Checkpoints, Keystore, Nonces, Parts, Pool, Sealing, Service, open_key_ring},
-    store::SqliteStore,
 };
 use serde_json::{Value, json};
 
-use super::{Environment, ISSUER, Request, World, admin::scoped};
+use super::{Environment, ISSUER, Request, World, admin::scoped, world::open_store};
+use crate::support::Postgres;
 
 const HOUR: u64 = 3_600;
 const DAY: u64 = 24 * HOUR;
@@ -42,8 +39,7 @@ struct Outside {
 
 async fn replica(world: &World, outside: Outside) -> Replica {
     let settings = &world.settings;
-    let store = SqliteStore::open(settings.database_url.expose(), world.clock.clone());
-    let store = Arc::new(store.await.unwrap());
+    let store = open_store(settings, world.clock.clone()).await;
     let sealing = std::fs::read_to_string(&settings.keys.encryption_key_file).unwrap();
     let pool = Arc::new(Pool::new(NonZeroUsize::MIN, 64).unwrap());
     let sealing = Arc::new(Sealing::from(SealingKey::from_text(&sealing).unwrap()));
@@ -161,8 +157,12 @@ fn tightest() -> Rotation {
     }
 }
 
-async fn ninety_days(rotation: Rotation, longest_step: u64) -> usize {
-    let world = World::with(|settings| settings.keys.rotation = rotation).await;
+async fn with_rotation(rotation: Rotation) -> World {
+    World::with(|settings| settings.keys.rotation = rotation).await
+}
+
+/// Ninety days in steps of up to `longest_step` seconds; how many keys signed.
+async fn ninety_days(world: World, longest_step: u64) -> usize {
     let environment = world.environment().await;
     let end = world.now() + i64::try_from(90 * DAY).unwrap();
     let mut chance = 1_u64;
@@ -214,19 +214,31 @@ async fn ninety_days(rotation: Rotation, longest_step: u64) -> usize {
 
 #[tokio::test]
 async fn every_token_verifies_for_ninety_days_of_the_shortest_states() {
-    assert!(ninety_days(tightest(), 6_000).await >= 80);
+    assert!(ninety_days(with_rotation(tightest()).await, 6_000).await >= 80);
 }
 
 #[tokio::test]
 async fn every_token_verifies_for_ninety_days() {
-    let signers = ninety_days(Rotation::default(), 8 * HOUR).await;
+    let signers = ninety_days(World::start().await, 8 * HOUR).await;
     assert!((3..=4).contains(&signers), "{signers}");
+}
+
+#[tokio::test]
+async fn every_token_verifies_for_ninety_days_on_postgres() {
+    let Some(postgres) = Postgres::start().await else {
+        return;
+    };
+    let world = World::with(|settings| {
+        settings.database_url = postgres.url();
+        settings.keys.rotation = tightest();
+    });
+    assert!(ninety_days(world.await, 6_000).await >= 80);
 }
 
 /// A token's last moment, with the longest life and the retiring key's last moment in the JWKS.
 #[tokio::test]
 async fn a_retiring_key_stays_for_the_longest_life_that_was_in_force() {
-    let mut world = World::with(|settings| settings.keys.rotation = tightest()).await;
+    let mut world = with_rotation(tightest()).await;
     // Once, this server signed tokens of an hour.
     world.settings.tokens.max_ttl = TokenLifetime::from_secs(3_600).unwrap();
     world.restart().await;
@@ -270,7 +282,17 @@ async fn a_private_half_is_destroyed_at_retiring() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_replicas_that_rotate_at_once_rotate_once() {
-    let world = World::start().await;
+    rotate_at_once(World::start().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_replicas_that_rotate_at_once_on_postgres_rotate_once() {
+    if let Some(postgres) = Postgres::start().await {
+        rotate_at_once(World::with(|settings| settings.database_url = postgres.url()).await).await;
+    }
+}
+
+async fn rotate_at_once(world: World) {
     let environment = world.environment().await;
     let others = [
         replica(&world, Outside::default()).await,

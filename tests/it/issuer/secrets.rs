@@ -9,7 +9,6 @@ use std::{
 use idp::{
     domain::SigningAlgorithm,
     jose::{PrivateKey, SealingKey, base64url_decode, base64url_encode},
-    ports::IssuerKeyStore as _,
 };
 use serde_json::json;
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};

@@ -14,13 +14,13 @@ use idp::{
         SignerSettings, TokenSettings,
     },
     domain::{
-        Clock as _, DatabaseUrl, ExposeSecret as _, OrganizationId, Rotation, SigningAlgorithm,
+        Clock, DatabaseUrl, ExposeSecret as _, OrganizationId, Rotation, SigningAlgorithm,
         SimulatedClock, SystemRandom, Timestamp, TokenLifetime,
     },
-    ports::{AuditRecord, AuditStore as _},
+    ports::{AuditRecord, Store},
     server::{self, Server, StartError},
     service::Service,
-    store::{SqliteStore, first_broken},
+    store::{PostgresStore, SqliteStore, first_broken},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -45,7 +45,7 @@ pub(crate) struct World {
     /// The one organisation that is there from the start.
     pub(crate) organization: OrganizationId,
     running: Running,
-    observer: SqliteStore,
+    observer: Arc<dyn Store>,
     pub(crate) dir: TempDir,
 }
 
@@ -88,6 +88,16 @@ pub(crate) fn settings(dir: &TempDir) -> Settings {
     }
 }
 
+/// Another store on the settings' database.
+pub(crate) async fn open_store(settings: &Settings, clock: Arc<dyn Clock>) -> Arc<dyn Store> {
+    let url = &settings.database_url;
+    if url.sqlite_path().is_some() {
+        Arc::new(SqliteStore::open(url.expose(), clock).await.unwrap())
+    } else {
+        Arc::new(PostgresStore::open(url, clock).await.unwrap())
+    }
+}
+
 async fn run(
     settings: &Settings,
     clock: &Arc<SimulatedClock>,
@@ -118,9 +128,7 @@ impl World {
             .unwrap()
             .unwrap();
         let (service, address, running) = run(&settings, &clock).await;
-        let observer = SqliteStore::open(settings.database_url.expose(), clock.clone())
-            .await
-            .unwrap();
+        let observer = open_store(&settings, clock.clone()).await;
         let mut world = Self {
             clock,
             settings,
@@ -267,8 +275,8 @@ impl World {
     }
 
     /// A second store on the same database.
-    pub(crate) const fn observer(&self) -> &SqliteStore {
-        &self.observer
+    pub(crate) fn observer(&self) -> &dyn Store {
+        &*self.observer
     }
 
     /// The database itself, for what no port offers.

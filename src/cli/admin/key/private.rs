@@ -17,7 +17,7 @@ use crate::{
         settings::ConfigArgs,
     },
     client::atomic_file::atomic_write,
-    jose::{import, is_encrypted},
+    jose::{import_private_key, is_encrypted},
     server::{Vault, VaultError},
     service::PrivateKeyRefusal,
 };
@@ -39,6 +39,7 @@ impl From<VaultError> for Failure {
 #[derive(Debug, clap::Args)]
 pub(in crate::cli::admin) struct Export {
     /// The key's kid
+    #[arg(allow_hyphen_values = true)]
     kid: String,
     /// The file to write; it must not exist
     #[arg(long, value_name = "FILE")]
@@ -70,8 +71,11 @@ pub(in crate::cli::admin) struct Reseal {
 
 #[derive(Debug, clap::Args)]
 struct PassphraseArgs {
-    /// A file with the passphrase, or - for standard input; or set IDP_KEY_PASSPHRASE
-    #[arg(long, value_name = "FILE")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "A file with the passphrase, or - for standard input; or set IDP_KEY_PASSPHRASE"
+    )]
     passphrase_file: Option<PathBuf>,
 }
 
@@ -136,10 +140,11 @@ pub(super) fn import_key(args: &Import, context: &Context) -> Outcome {
     let passphrase = is_encrypted(&text)
         .then(|| args.passphrase.read(context))
         .transpose()?;
-    let private = import(&text, passphrase.as_deref().map(String::as_str)).map_err(|error| {
-        let place = shown(&args.file);
-        Failure::new(ExitCode::Usage, anyhow::Error::new(error).context(place))
-    })?;
+    let private =
+        import_private_key(&text, passphrase.as_deref().map(String::as_str)).map_err(|error| {
+            let place = shown(&args.file);
+            Failure::new(ExitCode::Usage, anyhow::Error::new(error).context(place))
+        })?;
     let imported = with_vault(&args.config, context, async |vault| {
         vault.import(&private).await
     })?;
