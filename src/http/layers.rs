@@ -1,6 +1,15 @@
 //! What every request goes through: an id, safe headers, a time limit, a panic's end.
 
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    convert::Infallible,
+    future::Future,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::Arc,
+    task::{Context as TaskContext, Poll},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -11,11 +20,10 @@ use axum::{
         header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS},
         request::Parts,
     },
-    middleware::{Next, from_fn},
     response::IntoResponse,
 };
+use futures_util::FutureExt as _;
 use tokio::time::timeout;
-use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{Peer, error::HttpError};
 use crate::{
@@ -25,35 +33,63 @@ use crate::{
 
 pub(super) static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Puts the layers around a router.
+/// Puts all of it around a router.
 pub(super) fn wrap(router: Router, service: Arc<Service>, time_limit: Duration) -> Router {
-    router
-        .layer(CatchPanicLayer::custom(|panic: Box<dyn Any + Send>| {
-            recover(&*panic)
-        }))
-        .layer(from_fn(move |request: Request, next: Next| async move {
-            timeout(time_limit, next.run(request))
-                .await
-                .unwrap_or_else(|_| took_too_long(time_limit).into_response())
-        }))
-        .layer(from_fn(move |mut request: Request, next: Next| {
-            let known = request.extensions().get().copied();
-            let id: RequestId = known.unwrap_or_else(|| service.request_id());
-            request.extensions_mut().insert(id);
-            async move {
-                let mut response = next.run(request).await;
-                let headers = response.headers_mut();
-                if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
-                    headers.insert(REQUEST_ID.clone(), value);
-                }
-                headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-                // What may be kept says so itself.
-                headers
-                    .entry(CACHE_CONTROL)
-                    .or_insert(HeaderValue::from_static("no-store"));
-                response
-            }
-        }))
+    Router::new().fallback_service(Layers {
+        router,
+        service,
+        time_limit,
+    })
+}
+
+/// One service around the whole router: layers that axum puts around every route are copied for
+/// every request, each with those below it.
+#[derive(Clone)]
+struct Layers {
+    router: Router,
+    service: Arc<Service>,
+    time_limit: Duration,
+}
+
+impl tower::Service<Request> for Layers {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    /// A router is always ready.
+    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let known = request.extensions().get().copied();
+        let id: RequestId = known.unwrap_or_else(|| self.service.request_id());
+        request.extensions_mut().insert(id);
+        let answer = AssertUnwindSafe(self.router.call(request)).catch_unwind();
+        let time_limit = self.time_limit;
+        Box::pin(async move {
+            let mut response = match timeout(time_limit, answer).await {
+                Ok(Ok(Ok(response))) => response,
+                Ok(Err(panic)) => recover(&*panic),
+                Err(_) => took_too_long(time_limit).into_response(),
+            };
+            finish(&mut response, id);
+            Ok(response)
+        })
+    }
+}
+
+/// The headers of every answer.
+fn finish(response: &mut Response<Body>, id: RequestId) {
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
+        headers.insert(REQUEST_ID.clone(), value);
+    }
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // What may be kept says so itself.
+    headers
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
 }
 
 /// A panic is a defect; the client learns no more than that.
