@@ -6,7 +6,7 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, map::Entry};
 
 struct Strict(Value);
 
@@ -64,13 +64,17 @@ impl<'de> Visitor<'de> for StrictVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         while let Some((name, Strict(value))) = members.next_entry::<String, Strict>()? {
-            if map.contains_key(&name) {
-                return Err(A::Error::custom(format_args!(
-                    "the member {:?} occurs twice",
-                    name.chars().take(64).collect::<String>()
-                )));
+            match map.entry(name) {
+                Entry::Vacant(place) => {
+                    place.insert(value);
+                }
+                Entry::Occupied(taken) => {
+                    return Err(A::Error::custom(format_args!(
+                        "the member {:?} occurs twice",
+                        taken.key().chars().take(64).collect::<String>()
+                    )));
+                }
             }
-            map.insert(name, value);
         }
         Ok(Value::Object(map))
     }

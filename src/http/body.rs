@@ -1,7 +1,5 @@
 //! Request bodies: bounded, of the right type, and with one meaning only.
 
-use std::collections::BTreeMap;
-
 use axum::{
     body::Body,
     extract::{FromRequest, Request},
@@ -17,6 +15,9 @@ use crate::domain::strict_json;
 
 /// The largest body: an assertion is some 600 bytes, a proof of possession as many.
 pub(super) const MAX_BODY: usize = 32 * 1024;
+
+/// The most parameters: more than twice as many as any request has.
+const MOST_PARAMETERS: usize = 32;
 
 /// Whether the content type is `expected`, parameters aside.
 fn is_type(headers: &HeaderMap, expected: &str) -> bool {
@@ -43,12 +44,13 @@ async fn read(body: Body) -> Result<Bytes, (StatusCode, String)> {
 
 /// The parameters of an `OAuth` request: each at most once (RFC 6749 §3.2), in the body only.
 #[derive(Debug)]
-pub(super) struct Form(BTreeMap<String, String>);
+pub(super) struct Form(Vec<(String, String)>);
 
 impl Form {
     /// Takes a parameter out; an empty value counts as absent (RFC 6749 §3.2).
     pub(super) fn optional(&mut self, name: &str) -> Option<String> {
-        self.0.remove(name).filter(|value| !value.is_empty())
+        let at = self.0.iter().position(|(other, _)| other == name)?;
+        Some(self.0.swap_remove(at).1).filter(|value| !value.is_empty())
     }
 
     /// Takes a parameter out that must be there.
@@ -61,18 +63,21 @@ impl Form {
         if std::str::from_utf8(body).is_err() {
             return Err(invalid("the body is not UTF-8"));
         }
-        let mut parameters = BTreeMap::new();
+        let mut parameters: Vec<(String, String)> = Vec::with_capacity(8);
         for (name, value) in url::form_urlencoded::parse(body) {
-            let shown: String = name.chars().take(40).collect();
+            let shown = || name.chars().take(40).collect::<String>();
             if value.contains('\u{FFFD}') || name.contains('\u{FFFD}') {
-                return Err(invalid(format!("{shown} is not UTF-8")));
+                return Err(invalid(format!("{} is not UTF-8", shown())));
             }
-            if parameters
-                .insert(name.into_owned(), value.into_owned())
-                .is_some()
-            {
-                return Err(invalid(format!("{shown} occurs more than once")));
+            if parameters.len() == MOST_PARAMETERS {
+                return Err(invalid(format!(
+                    "there are over {MOST_PARAMETERS} parameters"
+                )));
             }
+            if parameters.iter().any(|(other, _)| *other == name) {
+                return Err(invalid(format!("{} occurs more than once", shown())));
+            }
+            parameters.push((name.into_owned(), value.into_owned()));
         }
         Ok(Self(parameters))
     }
@@ -178,6 +183,25 @@ mod tests {
         name: crate::domain::Name,
         #[expect(dead_code, reason = "only its reading is tested")]
         jwk: crate::domain::PublicJwk,
+    }
+
+    #[test]
+    fn a_form_has_one_meaning_and_an_end() {
+        let many = (0..=MOST_PARAMETERS).map(|n| format!("p{n}=&"));
+        for (body, says) in [
+            ("b=1&a=2&b=1", "b occurs more than once"),
+            ("a=%ff", "a is not UTF-8"),
+            ("%ff=a", "is not UTF-8"),
+            (&many.collect::<String>(), "over 32 parameters"),
+        ] {
+            let error = Form::parse(body.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(says), "{body}: {error}");
+        }
+        let mut form = Form::parse(b"a=1&b=&c=x%20y+z").unwrap();
+        assert_eq!(form.optional("c").as_deref(), Some("x y z"));
+        assert_eq!(form.optional("a").as_deref(), Some("1"));
+        assert_eq!(form.optional("b"), None, "empty counts as absent");
+        assert!(form.required("a").is_err(), "taken");
     }
 
     #[test]

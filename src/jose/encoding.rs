@@ -21,6 +21,11 @@ pub fn encode(bytes: impl AsRef<[u8]>) -> String {
     ENGINE.encode(bytes)
 }
 
+/// Encodes bytes behind what `text` holds already.
+pub(super) fn encode_onto(bytes: impl AsRef<[u8]>, text: &mut String) {
+    ENGINE.encode_string(bytes, text);
+}
+
 /// Decodes text; `None` where it is not unpadded base64url in its one spelling.
 #[must_use]
 pub fn decode(text: impl AsRef<[u8]>) -> Option<Vec<u8>> {
