@@ -22,7 +22,7 @@ use rsa::{
 };
 use zeroize::Zeroizing;
 
-use super::{PrivateKey, thumbprint};
+use super::{PrivateKey, base64url_decode, thumbprint};
 use crate::domain::SigningAlgorithm;
 
 /// OWASP's advice for PBKDF2 is 210,000 with SHA-512; josekit refuses more than a million.
@@ -151,10 +151,7 @@ fn import_export(text: &str, passphrase: &str) -> Result<PrivateKey, BackupError
     let jwk = Jwk::from_bytes(Zeroizing::new(jwk).as_slice()).map_err(|_| BackupError::Form)?;
     let unfit = |error: josekit::JoseError| BackupError::Unfit(error.to_string());
     match jwk.key_type() {
-        "RSA" => {
-            let pair = RsaKeyPair::from_jwk(&jwk).map_err(unfit)?;
-            pkcs8(&Zeroizing::new(pair.to_der_private_key()))
-        }
+        "RSA" => rsa_of_jwk(&jwk),
         "EC" => {
             let pair = EcKeyPair::from_jwk(&jwk).map_err(unfit)?;
             PrivateKey::from_sec1(&Zeroizing::new(pair.to_der_private_key()))
@@ -162,6 +159,21 @@ fn import_export(text: &str, passphrase: &str) -> Result<PrivateKey, BackupError
         }
         other => Err(BackupError::Unfit(format!("its type is {other:?}"))),
     }
+}
+
+/// Member by member (RFC 7518 §6.3): a number that begins with a zero byte is none in DER, and josekit
+/// copies the bytes as they are.
+fn rsa_of_jwk(jwk: &Jwk) -> Result<PrivateKey, BackupError> {
+    let number = |name: &str| {
+        let text = jwk.parameter(name).and_then(|value| value.as_str());
+        text.and_then(base64url_decode)
+            .map(|bytes| rsa::BigUint::from_bytes_be(&Zeroizing::new(bytes)))
+            .ok_or(BackupError::Form)
+    };
+    let primes = vec![number("p")?, number("q")?];
+    RsaPrivateKey::from_components(number("n")?, number("e")?, number("d")?, primes)
+        .map_err(|error| BackupError::Unfit(error.to_string()))
+        .and_then(|key| rsa_key(&key))
 }
 
 fn pkcs8(der: &[u8]) -> Result<PrivateKey, BackupError> {
@@ -204,6 +216,21 @@ mod tests {
     use super::*;
 
     const PASSPHRASE: &str = "correct horse battery";
+
+    #[test]
+    fn numbers_of_a_jwk_may_begin_with_zeros() {
+        let key = PrivateKey::generate(SigningAlgorithm::Rs256).unwrap();
+        let pair = RsaKeyPair::from_der(&*key.to_pkcs8().unwrap()).unwrap();
+        let mut jwk = pair.to_jwk_private_key();
+        for name in ["d", "p", "q", "dp", "dq", "qi"] {
+            let text = jwk.parameter(name).unwrap().as_str().unwrap();
+            let mut padded = vec![0];
+            padded.extend(base64url_decode(text).unwrap());
+            let padded = crate::jose::base64url_encode(&padded);
+            jwk.set_parameter(name, Some(padded.into())).unwrap();
+        }
+        assert_eq!(rsa_of_jwk(&jwk).unwrap().public(), key.public());
+    }
 
     #[test]
     fn an_export_comes_back_with_its_passphrase_only() {

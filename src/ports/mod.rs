@@ -19,7 +19,7 @@ pub use store::{
     AdminStore, AdminToken, AuditStore, Change, EnrolOutcome, EnrolmentStore, EnvironmentChange,
     EnvironmentStore, FoundRecords, InsertOutcome, IssuerKeyStore, KeyChange, KeyNote, KeyStep,
     ListedPrincipal, MintOutcome, MintRequest, MintStore, OrganizationChange, OrganizationStore,
-    OutstandingTokens, Page, PrincipalStore, ProjectStore, StopOutcome, Store, StoreError,
-    StoreUsage,
+    OutstandingTokens, Page, Patience, PrincipalStore, ProjectStore, StopOutcome, Store,
+    StoreError, StoreUsage,
 };
 pub use sts::{Sts, StsCredentials, StsError, StsRefusal, StsRequest};

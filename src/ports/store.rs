@@ -1,8 +1,7 @@
 //! Storage. Each method is one whole transaction, so that no caller can forget a commit; a change
 //! and its audit event are one.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -379,6 +378,19 @@ pub struct MintRequest {
     pub signing_kid: String,
     /// The record of the mint.
     pub event: AuditEvent,
+    /// How long it may wait for others to share a commit with. A store that gathers mints in another
+    /// way may leave it out of account.
+    pub patience: Patience,
+}
+
+/// What something may wait for, so that one commit does for many: until `time` has passed or
+/// `company` wait together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Patience {
+    /// How long at most.
+    pub time: Duration,
+    /// For how many in all.
+    pub company: usize,
 }
 
 /// How a mint's transaction ended.

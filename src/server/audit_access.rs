@@ -38,11 +38,11 @@ pub async fn open_audit(
         false,
         random,
     )?);
-    if let Some(key) = store.any_sealed_key().await? {
-        if let Some(sealed) = &key.sealed {
-            // Tells which of two keys is in use; one that opens nothing is said where keys are read.
-            drop(sealing.open(&key.kid, &key.id.to_string(), sealed));
-        }
+    if let Some(key) = store.any_sealed_key().await?
+        && let Some(sealed) = &key.sealed
+    {
+        // Tells which of two keys is in use; one that opens nothing is said where keys are read.
+        drop(sealing.open(&key.kid, &key.id.to_string(), sealed));
     }
     Ok(AuditAccess {
         checkpoint_key: thumbprint(checkpoint_key(&sealing)?.public()),

@@ -32,7 +32,7 @@ impl Service {
         let found = self.credential(client, &kid).await?;
         let keys = self.keys.clone();
         self.pool
-            .run(move || verify(found, jws, keys.decoys()))
+            .run_brief(move || verify(found, jws, keys.decoys()))
             .await?
     }
 }

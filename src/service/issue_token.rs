@@ -127,6 +127,7 @@ impl Service {
         context: RequestContext,
     ) -> Result<IssuedToken, TokenRefusal> {
         let _place = self.gate.enter().ok_or(Overloaded)?;
+        let _visit = self.pool.visit();
         let client = match self
             .authenticate_client(&request.assertion, request.client_id.as_deref())
             .await
@@ -249,6 +250,7 @@ impl Service {
             jti_expires_at: assertion.replayable_until,
             signing_kid: signer.kid().to_owned(),
             event,
+            patience: self.pool.patience(),
         };
         let begun = Instant::now();
         let outcome = self.store.record_mint(mint).await?;

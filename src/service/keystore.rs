@@ -202,7 +202,7 @@ impl Keystore {
     }
 }
 
-/// A private key in memory that signs on the pool.
+/// A private key in memory. RSA signatures are made on the pool; those of ES256 are brief.
 struct LocalSigner {
     kid: String,
     key: Arc<PrivateKey>,
@@ -231,9 +231,12 @@ impl Signer for LocalSigner {
 
     async fn sign(&self, input: Vec<u8>) -> Result<Vec<u8>, SignError> {
         let key = self.key.clone();
-        self.pool
-            .run(move || key.sign(&input))
-            .await
+        let work = move || key.sign(&input);
+        let signed = match self.algorithm() {
+            SigningAlgorithm::Rs256 => self.pool.run(work).await,
+            SigningAlgorithm::Es256 => self.pool.run_brief(work).await,
+        };
+        signed
             .map_err(|_| SignError::Overloaded)?
             .map_err(|error| SignError::Failed(error.to_string()))
     }

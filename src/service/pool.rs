@@ -4,13 +4,30 @@
 use std::{
     num::NonZeroUsize,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicUsize, Ordering},
+    },
     thread,
+    time::{Duration, Instant},
 };
 
 use crossbeam_channel::{Sender, TrySendError, bounded};
 use tokio::sync::oneshot;
 
+use crate::ports::Patience;
+
 type Job = Box<dyn FnOnce() + Send>;
+
+/// How many visitors there may be for brief work to be done at once. Each can hold up a thread that
+/// serves JWKS and health for some 0.1 ms, so together they do so for no longer than 10 ms.
+const FEW: usize = 96;
+
+/// From how many visitors on each of them may be kept waiting for others, to do something together.
+const SEVERAL: usize = 8;
+
+/// How long visitors are kept waiting at least and at most.
+const WAIT: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(10));
 
 /// The queue is full, or the pool is shutting down; nothing was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +37,20 @@ pub struct Overloaded;
 /// The pool. Its threads end when it is dropped and the queue is empty.
 pub struct Pool {
     queue: Sender<Job>,
+    threads: u32,
+    /// How long jobs took lately, in microseconds.
+    pace: Arc<AtomicU32>,
+    visitors: AtomicUsize,
+}
+
+/// Somebody who has brief work to do, and counts among the visitors until this is dropped.
+#[derive(Debug)]
+pub(super) struct Visit<'a>(&'a AtomicUsize);
+
+impl Drop for Visit<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl std::fmt::Debug for Pool {
@@ -37,19 +68,72 @@ impl Pool {
     /// The operating system gives no threads.
     pub fn new(threads: NonZeroUsize, queue: usize) -> std::io::Result<Self> {
         let (sender, receiver) = bounded::<Job>(queue);
+        let count = u32::try_from(threads.get()).unwrap_or(u32::MAX);
+        let pace = Arc::new(AtomicU32::new(0));
         for number in 0..threads.get() {
-            let receiver = receiver.clone();
+            let (receiver, pace) = (receiver.clone(), pace.clone());
             thread::Builder::new()
                 .name(format!("sign-{number}"))
                 .spawn(move || {
                     for job in receiver {
+                        let start = Instant::now();
                         // A job that panics has dropped its answer, which its caller sees; the
                         // thread is needed for the next one.
                         drop(catch_unwind(AssertUnwindSafe(job)));
+                        follow(&pace, start.elapsed());
                     }
                 })?;
         }
-        Ok(Self { queue: sender })
+        Ok(Self {
+            queue: sender,
+            threads: count,
+            pace,
+            visitors: AtomicUsize::new(0),
+        })
+    }
+
+    /// Counts the caller among the visitors.
+    pub(super) fn visit(&self) -> Visit<'_> {
+        self.visitors.fetch_add(1, Ordering::Relaxed);
+        Visit(&self.visitors)
+    }
+
+    /// How long a visitor may be kept waiting for others: until a third of all that are here can
+    /// do it together, but not for longer than 2 ms, or than half of what jobs have to wait for a
+    /// thread anyway. Who is alone, or nearly so, does not wait.
+    pub(super) fn patience(&self) -> Patience {
+        let visitors = self.visitors.load(Ordering::Relaxed);
+        if visitors < SEVERAL {
+            return Patience::default();
+        }
+        let waiting = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
+        let pace = Duration::from_micros(self.pace.load(Ordering::Relaxed).into());
+        let backlog = pace.saturating_mul(waiting) / self.threads;
+        Patience {
+            time: (backlog / 2).clamp(WAIT.0, WAIT.1),
+            company: visitors / 3,
+        }
+    }
+
+    /// Runs work of some 0.1 ms (an ES256 signature or verification). To hand it to another thread
+    /// costs half as much again, so while there are few visitors it is done here and now; the
+    /// threads serve a crowd, which must not hold up whoever asks for something else.
+    ///
+    /// # Errors
+    /// [`Overloaded`] at once where the queue is full, wherever the work would have been done: what
+    /// comes after it is likely to need a thread.
+    pub(super) async fn run_brief<T, F>(&self, work: F) -> Result<T, Overloaded>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        if self.visitors.load(Ordering::Relaxed) > FEW {
+            return self.run(work).await;
+        }
+        if self.queue.is_full() {
+            return Err(Overloaded);
+        }
+        Ok(work())
     }
 
     /// How many jobs wait for a thread.
@@ -81,9 +165,20 @@ impl Pool {
     }
 }
 
+/// Moves the pace towards what the last job took. That threads overwrite each other's steps does not
+/// matter.
+fn follow(pace: &AtomicU32, took: Duration) {
+    let (old, took) = (
+        u64::from(pace.load(Ordering::Relaxed)),
+        u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+    );
+    let new = old.saturating_mul(7).saturating_add(took) / 8;
+    pace.store(u32::try_from(new).unwrap_or(u32::MAX), Ordering::Relaxed);
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Barrier};
+    use std::sync::Barrier;
 
     use super::*;
 
@@ -100,6 +195,27 @@ mod tests {
             Err::<(), _>(Overloaded)
         );
         assert_eq!(pool.run(|| 3).await, Ok(3));
+    }
+
+    #[tokio::test]
+    async fn brief_work_stays_here_until_there_is_a_crowd() {
+        let pool = pool(4);
+        let here = || thread::current().id();
+        assert_eq!(pool.run_brief(here).await, Ok(here()));
+        let crowd: Vec<_> = (0..=FEW).map(|_| pool.visit()).collect();
+        assert_ne!(pool.run_brief(here).await, Ok(here()));
+        drop(crowd);
+        assert_eq!(pool.run_brief(here).await, Ok(here()));
+    }
+
+    #[test]
+    fn a_crowd_has_patience() {
+        let pool = pool(4);
+        let mut visits: Vec<_> = (1..SEVERAL).map(|_| pool.visit()).collect();
+        assert_eq!(pool.patience(), Patience::default());
+        visits.push(pool.visit());
+        let patience = pool.patience();
+        assert_eq!((patience.time, patience.company), (WAIT.0, SEVERAL / 3));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -127,6 +243,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(pool.run(|| ()).await, Err(Overloaded));
+        assert_eq!(pool.run_brief(|| ()).await, Err(Overloaded));
         tokio::task::spawn_blocking(move || gate.wait())
             .await
             .unwrap();

@@ -1,10 +1,13 @@
 //! Questions that wait together are answered together.
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, timeout_at},
+};
 
-use crate::ports::StoreError;
+use crate::ports::{Patience, StoreError};
 
 /// The most questions that are answered at once. Past a few dozen, what they share (a commit, hops
 /// between threads) is as good as free, and the first of them waits for the last.
@@ -19,6 +22,11 @@ pub(super) trait Answer: Send + 'static {
     type Question: Send + 'static;
     /// What is answered.
     type Answer: Send + 'static;
+
+    /// What `question` may wait for before it is answered: nothing, unless it says otherwise.
+    fn patience(_: &Self::Question) -> Patience {
+        Patience::default()
+    }
 
     /// Answers every question, in their order; or none, and why.
     fn answer(
@@ -35,9 +43,9 @@ enum Message<Q, A> {
     Close(oneshot::Sender<()>),
 }
 
-/// A bounded queue in front of a task that answers everything that waits at once. There is no
-/// timer: under load a batch gathers while the one before it is answered, and an idle queue answers
-/// a single question without delay.
+/// A bounded queue in front of a task that answers everything that waits at once. Under load a batch
+/// gathers while the one before it is answered, and for as long as all that are in it have patience;
+/// an idle queue answers a question without any at once.
 pub(super) struct BatchQueue<Q, A>(mpsc::Sender<Message<Q, A>>);
 
 impl<Q: Send + 'static, A: Send + 'static> BatchQueue<Q, A> {
@@ -81,6 +89,7 @@ async fn run<T: Answer>(
     let mut messages = Vec::with_capacity(BATCH);
     let mut closers = Vec::new();
     while receiver.recv_many(&mut messages, BATCH).await > 0 {
+        gather::<T>(&mut receiver, &mut messages).await;
         let mut questions = Vec::with_capacity(messages.len());
         let mut waiters = Vec::with_capacity(messages.len());
         for message in messages.drain(..) {
@@ -118,6 +127,37 @@ async fn run<T: Answer>(
     }
 }
 
+/// Waits for more questions for as long as all that are there have patience.
+async fn gather<T: Answer>(
+    receiver: &mut mpsc::Receiver<Message<T::Question, T::Answer>>,
+    messages: &mut Vec<Message<T::Question, T::Answer>>,
+) {
+    let start = Instant::now();
+    let mut known = 0;
+    let mut least = Patience {
+        time: Duration::MAX,
+        company: BATCH,
+    };
+    loop {
+        for message in &messages[known..] {
+            let patience = match message {
+                Message::Question(question, _) => T::patience(question),
+                Message::Close(_) => Patience::default(),
+            };
+            least.time = least.time.min(patience.time);
+            least.company = least.company.min(patience.company);
+        }
+        known = messages.len();
+        if known >= least.company {
+            return;
+        }
+        let more = receiver.recv_many(messages, BATCH - known);
+        if !matches!(timeout_at(start + least.time, more).await, Ok(1..)) {
+            return;
+        }
+    }
+}
+
 /// The same error for one more waiter.
 fn again(error: &StoreError) -> StoreError {
     match error {
@@ -134,7 +174,12 @@ fn closed() -> StoreError {
 mod tests {
     use std::sync::{Arc, Mutex};
 
+    use tokio::{task::JoinHandle, time::sleep};
+
     use super::*;
+
+    /// Numbers from this one on have time.
+    const PATIENT: u32 = 1_000_000;
 
     type Sizes = Arc<Mutex<Vec<usize>>>;
 
@@ -144,6 +189,18 @@ mod tests {
     impl Answer for Doubler {
         type Question = u32;
         type Answer = u32;
+
+        fn patience(question: &u32) -> Patience {
+            let patient = Patience {
+                time: Duration::from_secs(10),
+                company: 3,
+            };
+            if *question >= PATIENT {
+                patient
+            } else {
+                Patience::default()
+            }
+        }
 
         async fn answer(&mut self, questions: Vec<u32>) -> Result<Vec<u32>, StoreError> {
             self.0.lock().unwrap().push(questions.len());
@@ -182,6 +239,29 @@ mod tests {
         assert_eq!(sizes.iter().sum::<usize>(), 2000);
         assert!(sizes.iter().all(|size| *size <= BATCH));
         assert!(sizes.len() < 100, "{sizes:?}");
+    }
+
+    #[tokio::test]
+    async fn who_has_patience_finds_company() {
+        let (queue, sizes) = doubler();
+        let ask = |n: u32| {
+            let queue = Arc::clone(&queue);
+            tokio::spawn(async move { assert_eq!(queue.ask(n).await.unwrap(), n * 2) })
+        };
+        let start = Instant::now();
+        for crowd in [&[PATIENT, PATIENT, PATIENT][..], &[PATIENT, 1]] {
+            let mut tasks = Vec::new();
+            for n in crowd {
+                assert!(tasks.iter().all(|task: &JoinHandle<_>| !task.is_finished()));
+                tasks.push(ask(*n));
+                sleep(Duration::from_millis(2)).await;
+            }
+            for task in tasks {
+                task.await.unwrap();
+            }
+        }
+        assert_eq!(*sizes.lock().unwrap(), [3, 2]);
+        assert!(start.elapsed() < Duration::from_secs(5), "nobody had to");
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use super::{
     session::{Link, in_time},
 };
 use crate::{
-    ports::{MintOutcome, StoreError},
+    ports::{MintOutcome, Patience, StoreError},
     store::queue::{Answer, BatchQueue},
 };
 
@@ -18,6 +18,13 @@ pub(super) struct Committer(pub(super) Link);
 impl Answer for Committer {
     type Question = Entry;
     type Answer = MintOutcome;
+
+    fn patience(entry: &Entry) -> Patience {
+        match entry {
+            Entry::Mint(mint) => mint.patience,
+            Entry::Event(_) => Patience::default(),
+        }
+    }
 
     async fn answer(&mut self, entries: Vec<Entry>) -> Result<Vec<MintOutcome>, StoreError> {
         let mut connection = self.0.take().await?;

@@ -6,7 +6,7 @@ use super::{
     change::connection,
 };
 use crate::{
-    ports::{MintOutcome, StoreError},
+    ports::{MintOutcome, Patience, StoreError},
     store::queue::{Answer, BatchQueue},
 };
 
@@ -19,6 +19,13 @@ pub(super) struct Committer(pub(super) Writer);
 impl Answer for Committer {
     type Question = Entry;
     type Answer = MintOutcome;
+
+    fn patience(entry: &Entry) -> Patience {
+        match entry {
+            Entry::Mint(mint) => mint.patience,
+            Entry::Event(_) => Patience::default(),
+        }
+    }
 
     async fn answer(&mut self, entries: Vec<Entry>) -> Result<Vec<MintOutcome>, StoreError> {
         let mut writer = connection(&self.0).await?;

@@ -1259,93 +1259,45 @@ pub(super) async fn audit_searches(database: &impl Database) {
     assert_eq!(find(any(), Some(3), 4).await, (vec![2, 1], None));
     assert_eq!(find(any(), Some(1), 4).await, (vec![], None));
 
-    let text = |text: &str| Some(text.to_owned());
+    let with = |change: &dyn Fn(&mut AuditFilter)| {
+        let mut filter = any();
+        change(&mut filter);
+        filter
+    };
+    let action = |text: &str| with(&|filter| filter.action = Some(text.to_owned()));
+    let some = |text: &str| Some(text.to_owned());
+    let at = |secs| Some(start.plus(Duration::from_secs(secs)));
     for (filter, expected) in [
+        (action("environment.stop"), vec![10, 8, 6, 4, 2]),
+        (action("environment."), vec![10, 8, 6, 4, 2]),
+        (action("environment"), vec![]),
+        (action("%."), vec![]),
+        (with(&|filter| filter.target = some("target 1")), vec![4, 3]),
+        (with(&|filter| filter.outcome = some("refused")), vec![4]),
         (
-            AuditFilter {
-                action: text("environment.stop"),
-                ..any()
-            },
-            vec![10, 8, 6, 4, 2],
-        ),
-        (
-            AuditFilter {
-                action: text("environment."),
-                ..any()
-            },
-            vec![10, 8, 6, 4, 2],
-        ),
-        (
-            AuditFilter {
-                action: text("environment"),
-                ..any()
-            },
-            vec![],
-        ),
-        (
-            AuditFilter {
-                action: text("%."),
-                ..any()
-            },
-            vec![],
-        ),
-        (
-            AuditFilter {
-                target: text("target 1"),
-                ..any()
-            },
-            vec![4, 3],
-        ),
-        (
-            AuditFilter {
-                outcome: text("refused"),
-                ..any()
-            },
+            with(&|filter| filter.actor = some(&actor.to_text())),
             vec![4],
         ),
         (
-            AuditFilter {
-                actor: text(&actor.to_text()),
-                ..any()
-            },
+            with(&|filter| filter.request_id.clone_from(&chain[3].request_id)),
             vec![4],
         ),
         (
-            AuditFilter {
-                request_id: chain[3].request_id.clone(),
-                ..any()
-            },
-            vec![4],
-        ),
-        (
-            AuditFilter {
-                since: Some(chain[7].at),
-                ..any()
-            },
+            with(&|filter| filter.since = Some(chain[7].at)),
             vec![10, 9, 8],
         ),
+        (with(&|filter| filter.until = Some(chain[2].at)), vec![2, 1]),
         (
             AuditFilter {
-                until: Some(chain[2].at),
-                ..any()
-            },
-            vec![2, 1],
-        ),
-        (
-            AuditFilter {
-                action: text("project.create"),
-                since: Some(start.plus(Duration::from_secs(2))),
-                until: Some(start.plus(Duration::from_secs(7))),
-                ..any()
+                since: at(2),
+                until: at(7),
+                ..action("project.create")
             },
             vec![7, 5, 3],
         ),
     ] {
-        assert_eq!(
-            find(filter.clone(), None, 100).await.0,
-            expected,
-            "{filter:?}"
-        );
+        let found = find(filter.clone(), None, 100).await.0;
+        assert_eq!(found, expected, "{filter:?}");
     }
     let nowhere = store
         .find_audit_records(Some(world.organization().id), &any(), None, 10)

@@ -15,7 +15,7 @@ use idp::{
         OrganizationId, Project, ProjectId, PublicJwk, Random as _, SigningAlgorithm,
         SimulatedClock, SystemRandom, Timestamp,
     },
-    ports::{AuditRecord, EnrolOutcome, InsertOutcome, MintRequest, Store},
+    ports::{AuditRecord, EnrolOutcome, InsertOutcome, MintRequest, Patience, Store},
 };
 
 use super::Database;
@@ -224,6 +224,7 @@ impl World {
             jti_expires_at: self.later(180),
             signing_kid: SIGNING_KID.to_owned(),
             event,
+            patience: Patience::default(),
         }
     }
 
