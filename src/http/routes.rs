@@ -80,7 +80,7 @@ impl Routes {
                 "/.well-known/openid-configuration" => Some(Route::Discovery),
                 "/oauth2/token" => Some(Route::Token),
                 "/enroll/nonce" => Some(Route::EnrollNonce),
-                "/enroll" => Some(Route::Enroll),
+                "/enroll" | "/enroll/rotate" => Some(Route::Enroll),
                 _ => None,
             })
             .unwrap_or_else(|| {
@@ -112,6 +112,7 @@ mod tests {
             ("/idp/.well-known/openid-configuration", Route::Discovery),
             ("/idp/oauth2/token", Route::Token),
             ("/o/x/enroll", Route::Enroll),
+            ("/o/x/enroll/rotate", Route::Enroll),
             ("/o/x/enroll/nonce", Route::EnrollNonce),
             ("/oauth2/token", Route::Other),
             ("/api/v1/keys", Route::Admin),

@@ -206,32 +206,46 @@ async fn keep_house(service: Arc<Service>, stop: watch::Receiver<bool>) {
     }
 }
 
-/// Writes checkpoints and removes old records.
+/// Writes checkpoints and removes old records, until told to stop: what is under way then is left, and
+/// the next start goes on with it.
 async fn keep_checkpoints(
     service: Arc<Service>,
     settings: AuditSettings,
-    stop: watch::Receiver<bool>,
+    mut stop: watch::Receiver<bool>,
 ) {
     if settings.checkpoints.is_none() {
         return;
     }
-    let mut ticks = Ticks::every(CHECKPOINTS, stop);
-    while ticks.next().await {
-        match service.checkpoint_if_due(settings.checkpoint_every).await {
-            Ok(false) => continue,
-            Ok(true) => tracing::debug!("wrote a checkpoint of the audit log"),
-            Err(error) => {
-                tracing::error!(%error, "no checkpoint of the audit log was written");
-                continue;
-            }
+    let mut ticks = interval(CHECKPOINTS);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let work = async {
+        loop {
+            ticks.tick().await;
+            checkpoint(&service, &settings).await;
         }
-        if let Some(retain) = settings.retain {
-            match service.remove_old_records(retain).await {
-                Ok(0) => {}
-                Ok(records) => tracing::info!(records, "removed old audit records"),
-                Err(error) => tracing::error!(%error, "old audit records were not removed"),
-            }
+    };
+    tokio::select! {
+        () = work => {}
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+}
+
+async fn checkpoint(service: &Service, settings: &AuditSettings) {
+    match service.checkpoint_if_due(settings.checkpoint_every).await {
+        Ok(false) => return,
+        Ok(true) => tracing::debug!("wrote a checkpoint of the audit log"),
+        Err(error) => {
+            tracing::error!(%error, "no checkpoint of the audit log was written");
+            return;
         }
+    }
+    let Some(retain) = settings.retain else {
+        return;
+    };
+    match service.remove_old_records(retain).await {
+        Ok(0) => {}
+        Ok(records) => tracing::info!(records, "removed old audit records"),
+        Err(error) => tracing::error!(%error, "old audit records were not removed"),
     }
 }
 

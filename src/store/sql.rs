@@ -228,12 +228,17 @@ pub(super) const PURGE_JTI_SLICE: &str =
     "DELETE FROM used_jtis WHERE key > $1 AND key <= $2 AND expires_at < $3";
 
 pub(super) const SELECT_CREDENTIAL_UNDER: &str = "SELECT e.id, e.organization_id, e.project_id, \
-     e.kid, e.public_key, o.audiences, FALSE AS former, CAST(NULL AS BIGINT) AS ends_at \
+     e.kid, e.public_key, e.role_arns, o.audiences, o.session_tags, o.source_identity, o.role_pin, \
+     o.name AS organization_name, p.name AS project_name, e.name AS environment_name, \
+     FALSE AS former, CAST(NULL AS BIGINT) AS ends_at \
      FROM environments e JOIN organizations o ON o.id = e.organization_id \
+     LEFT JOIN projects p ON p.id = e.project_id \
      WHERE e.id = $1 AND e.kid = $2 AND e.public_key IS NOT NULL \
-     UNION ALL SELECT e.id, e.organization_id, e.project_id, f.kid, f.public_key, o.audiences, \
+     UNION ALL SELECT e.id, e.organization_id, e.project_id, f.kid, f.public_key, e.role_arns, \
+     o.audiences, o.session_tags, o.source_identity, o.role_pin, o.name, p.name, e.name, \
      TRUE, f.ends_at FROM former_keys f JOIN environments e ON e.id = f.environment_id \
-     JOIN organizations o ON o.id = e.organization_id WHERE f.kid = $2 AND f.environment_id = $1";
+     JOIN organizations o ON o.id = e.organization_id \
+     LEFT JOIN projects p ON p.id = e.project_id WHERE f.kid = $2 AND f.environment_id = $1";
 
 pub(super) const INSERT_FORMER_KEY: &str = "INSERT INTO former_keys (kid, environment_id, \
      public_key, replaced_at, ends_at) SELECT kid, id, public_key, $2, $3 FROM environments \
