@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::{
-    domain::{AuditEvent, AuditRecord, OrganizationId},
+    domain::{AuditChain, AuditEvent, AuditRecord, OrganizationId},
     ports::StoreError,
 };
 
@@ -89,7 +89,40 @@ pub(super) fn link(records: &mut [AuditRecord], before: [u8; 32]) {
 }
 
 /// How many records one search looks at: some tens of milliseconds' worth.
-pub(super) const SEARCHED: i64 = 20_000;
+const SEARCHED: i64 = 20_000;
+
+/// The places that one search looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Search {
+    /// The chain's first place.
+    first: i64,
+    /// From this place on,
+    pub(super) from: i64,
+    /// and before this one.
+    pub(super) before: i64,
+}
+
+impl Search {
+    pub(super) fn new(chain: &AuditChain, before: Option<i64>) -> Self {
+        let first = chain.cut.map_or(1, |cut| cut.seq + 1);
+        let before = before.unwrap_or(i64::MAX).min(chain.head.seq + 1);
+        Self {
+            first,
+            from: before.saturating_sub(SEARCHED).max(first),
+            before,
+        }
+    }
+
+    /// Where the next one goes on, where this one found `records` of at most `limit`.
+    pub(super) fn next(&self, records: &[AuditRecord], limit: u32) -> Option<i64> {
+        let full = u32::try_from(records.len()).is_ok_and(|found| found >= limit);
+        let next = match records.last() {
+            Some(last) if full => last.seq,
+            _ => self.from,
+        };
+        (next > self.first).then_some(next)
+    }
+}
 
 /// Times in a chain are in order but for clocks that differ; past this much, nothing is newer.
 pub(super) const DISORDER: Duration = Duration::from_hours(24);
@@ -97,6 +130,35 @@ pub(super) const DISORDER: Duration = Duration::from_hours(24);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{AuditCut, ChainHead, Timestamp};
+
+    #[test]
+    fn a_search_is_bounded_and_ends_at_the_first_record() {
+        let hash = [0; 32];
+        let mut chain = AuditChain {
+            head: ChainHead {
+                organization_id: None,
+                seq: 50_000,
+                hash,
+            },
+            cut: None,
+        };
+        let places = |chain, before| {
+            let search = Search::new(&chain, before);
+            (search.from, search.before, search.next(&[], 10))
+        };
+        assert_eq!(places(chain, None), (30_001, 50_001, Some(30_001)));
+        assert_eq!(places(chain, Some(30_001)), (10_001, 30_001, Some(10_001)));
+        assert_eq!(places(chain, Some(10_001)), (1, 10_001, None));
+        assert_eq!(places(chain, Some(i64::MIN)).2, None);
+        chain.cut = Some(AuditCut {
+            seq: 20_000,
+            hash,
+            checkpoint: 1,
+            at: Timestamp::from_ms(0),
+        });
+        assert_eq!(places(chain, Some(30_001)), (20_001, 30_001, None));
+    }
 
     #[test]
     fn a_nul_does_not_reach_the_database() {

@@ -10,7 +10,7 @@ use crate::{
     },
     ports::{AuditStore, Change, FoundRecords, Page, StoreError},
     store::{
-        audit::{DISORDER, SEARCHED, chain_name, link},
+        audit::{DISORDER, Search, chain_name, link},
         error::store_error,
         rows::{AuditRow, ChainRow},
         sql,
@@ -71,14 +71,12 @@ impl AuditStore for PostgresStore {
             });
         };
         let name = chain_name(organization);
-        let first = chain.cut.map_or(1, |cut| cut.seq + 1);
-        let before = before.unwrap_or(i64::MAX).min(chain.head.seq + 1);
-        let from = (before - SEARCHED).max(first);
+        let search = Search::new(&chain, before);
         let action = filter.action.as_deref();
         let rows = query_as::<_, AuditRow>(sql::FIND_AUDIT)
             .bind(&name)
-            .bind(from)
-            .bind(before)
+            .bind(search.from)
+            .bind(search.before)
             .bind(i64::from(limit))
             .bind(&filter.actor)
             .bind(action.filter(|action| !action.ends_with('.')))
@@ -95,13 +93,7 @@ impl AuditStore for PostgresStore {
             .into_iter()
             .map(TryInto::try_into)
             .collect::<Result<_, _>>()?;
-        let full = u32::try_from(records.len()).is_ok_and(|found| found >= limit);
-        let next = if full {
-            records.last().map(|last| last.seq)
-        } else {
-            Some(from)
-        };
-        let mut next = next.filter(|next| *next > first);
+        let mut next = search.next(&records, limit);
         if let (Some(since), Some(seq)) = (filter.since, next)
             && self.is_older(&name, seq, since.minus(DISORDER)).await?
         {

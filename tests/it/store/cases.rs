@@ -1217,6 +1217,10 @@ pub(super) async fn audit_chains_betray_edits(database: &impl Database) {
     assert_eq!(first_broken(&world.chain(None).await), Some(7));
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "a table of conditions and what they find"
+)]
 pub(super) async fn audit_searches(database: &impl Database) {
     let world = World::new(database).await;
     let store = &world.store;
