@@ -46,6 +46,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
         "max_ttl": settings.tokens.max_ttl.secs(),
         "trusted_proxies": settings.trusted_proxies,
         "otel_endpoint": settings.otel_endpoint.as_ref().map(url::Url::as_str),
+        "audit_checkpoints": settings.audit.checkpoints,
+        "audit_checkpoint_every": settings.audit.checkpoint_every.as_secs(),
+        "audit_retain": settings.audit.retain.map(|retain| retain.as_secs()),
     });
     if context.printer.json {
         return context.printer.line(&shown.to_string());

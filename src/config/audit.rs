@@ -92,7 +92,48 @@ fn shown(duration: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::path::Path;
+
+    use super::{super::Settings, *};
+
+    fn load(audit: &str) -> Result<AuditSettings, String> {
+        let text = format!(
+            "issuer = \"https://idp.example.com\"\ndatabase.url = \"sqlite:/idp.db\"\n[audit]\n{audit}"
+        );
+        Settings::load(Some((Path::new("/etc/idp.toml"), &text)), &|_| None)
+            .map(|settings| settings.audit)
+            .map_err(|errors| errors.to_string())
+    }
+
+    #[test]
+    fn a_directory_counts_from_the_file_and_a_bucket_does_not() {
+        assert_eq!(load("").unwrap(), AuditSettings::default());
+        let settings = load("checkpoints = \"a\"\nretain = \"400d\"").unwrap();
+        assert_eq!(settings.checkpoints.as_deref(), Some("/etc/a"));
+        assert_eq!(settings.retain, Some(Duration::from_hours(9_600)));
+        let settings = load("checkpoints = \"s3://b/c\"\ncheckpoint_every = \"5m\"").unwrap();
+        assert_eq!(settings.checkpoints.as_deref(), Some("s3://b/c"));
+        assert_eq!(settings.checkpoint_every, Duration::from_mins(5));
+    }
+
+    #[test]
+    fn nothing_is_removed_without_checkpoints() {
+        for (text, says) in [
+            ("retain = \"400d\"", "set audit.checkpoints to a directory"),
+            (
+                "checkpoints = \"a\"\nretain = \"1h\"",
+                "is not from 1d to 36500d",
+            ),
+            (
+                "checkpoints = \"a\"\nretain = \"400\"",
+                "write one like 90s, 30m, 12h or 400d",
+            ),
+            ("checkpoint_every = \"1s\"", "is not from 1m to 1d"),
+        ] {
+            let errors = load(text).unwrap_err();
+            assert!(errors.contains(says), "{text}: {errors}");
+        }
+    }
 
     #[test]
     fn durations_have_a_unit() {
