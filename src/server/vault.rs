@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::{KeyFileError, StartError, build::open_store, key_file};
 use crate::{
     client::atomic_file::{AccessError, atomic_write},
-    config::Settings,
+    config::{KeyBackend, Settings},
     domain::{Clock, Random},
     jose::{BackupError, PrivateKey, SealingKey, export_private_key},
     ports::Store,
@@ -40,6 +40,12 @@ pub enum VaultError {
     /// A file that was not written.
     #[error(transparent)]
     Access(#[from] AccessError),
+    /// An import where no private key may be in the process.
+    #[error(
+        "keys.backend is {0:?}, which keeps private keys out of this server; with \"sealed-file\" they \
+         can be imported"
+    )]
+    External(&'static str),
     /// The new key-encryption key is the present one's file.
     #[error(
         "{} is the file of the present key-encryption key; name another one for the new key, which \
@@ -131,8 +137,13 @@ impl Vault {
     /// Lets a key that was made elsewhere be the next to sign.
     ///
     /// # Errors
-    /// A key of another algorithm, one that was here before; the database.
+    /// A key of another algorithm, one that was here before, a keystore outside the process; the
+    /// database.
     pub async fn import(&self, private: &PrivateKey) -> Result<Imported, VaultError> {
+        let backend = self.settings.keys.signer.backend;
+        if backend != KeyBackend::SealedFile {
+            return Err(VaultError::External(backend.as_str()));
+        }
         let life = self.settings.tokens.max_ttl.duration();
         let (clock, random) = (&*self.clock, &*self.random);
         let imported = import_key(&*self.store, &self.keystore, private, life, clock, random);

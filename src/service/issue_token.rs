@@ -145,7 +145,10 @@ impl Service {
         let result = self.mint(&client, &request, context).await;
         // An assertion that does not hold is nobody's request: whoever saw one go by could lock the
         // client out with it.
-        if !matches!(result, Err(TokenRefusal::InvalidClient(_))) {
+        if !matches!(
+            result,
+            Err(TokenRefusal::InvalidClient(_) | TokenRefusal::Replayed(_))
+        ) {
             self.limits.charge_caller(caller);
         }
         match result {

@@ -96,12 +96,6 @@ pub async fn import_key(
             keystore.algorithm.as_str()
         )));
     }
-    if keystore.external.is_some() {
-        return Err(PrivateKeyRefusal::Unfit(
-            "the settings keep private keys in an external keystore, so that none is in the process"
-                .to_owned(),
-        ));
-    }
     let kid = thumbprint(private.public());
     for _ in 0..TRIES {
         let keys = store.issuer_keys(&keystore.issuer).await?;
