@@ -539,9 +539,7 @@ pub trait Store:
     async fn ping(&self) -> Result<(), StoreError>;
 
     /// How busy it is; asks nothing of the database.
-    fn usage(&self) -> StoreUsage {
-        StoreUsage::default()
-    }
+    fn usage(&self) -> StoreUsage;
 
     /// Finishes what was accepted and closes the database.
     async fn close(&self);

@@ -59,6 +59,7 @@ macro_rules! conformance {
                 audit_chains_are_listed,
                 audit_chains_are_cut,
                 administrators,
+                usage,
                 closing
             ],
             environment_keys: [

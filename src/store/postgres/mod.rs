@@ -31,7 +31,7 @@ use sqlx::{PgPool, PgTransaction};
 
 use self::{journal::Journal, lookup::Lookup};
 use super::error::store_error;
-use crate::ports::{Store, StoreError};
+use crate::ports::{Store, StoreError, StoreUsage};
 
 pub use error::PostgresOpenError;
 
@@ -71,6 +71,14 @@ impl Store for PostgresStore {
             .await
             .map_err(store_error)?;
         Ok(())
+    }
+
+    fn usage(&self) -> StoreUsage {
+        StoreUsage {
+            connections: self.pool.size() as usize,
+            idle: self.pool.num_idle(),
+            waiting: self.journal.waiting(),
+        }
     }
 
     async fn close(&self) {

@@ -26,7 +26,7 @@ use idp::{
         IssuerKeyStore, KeyChange, KeyNote, KeyRotation, KeyStanding, KeyStep, ListedPrincipal,
         MintOutcome, MintRequest, MintStore, OrganizationChange, OrganizationStore,
         OutstandingTokens, Page, PrincipalStore, ProjectStore, QuarantineOutcome, ReleaseOutcome,
-        RotationOutcome, StopOutcome, Store, StoreError,
+        RotationOutcome, StopOutcome, Store, StoreError, StoreUsage,
     },
     service::{Checkpoints, Keystore, Nonces, Parts, Pool, Sealing, Service, open_key_ring},
     store::SqliteStore,
@@ -190,6 +190,10 @@ impl Store for Faulty {
     async fn ping(&self) -> Result<(), StoreError> {
         fail(&self.no_reads)?;
         self.inner.ping().await
+    }
+
+    fn usage(&self) -> StoreUsage {
+        self.inner.usage()
     }
 
     async fn close(&self) {

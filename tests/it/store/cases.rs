@@ -28,6 +28,21 @@ const fn all<Id>() -> Page<Id> {
     }
 }
 
+pub(super) async fn usage(database: &impl Database) {
+    let world = World::new(database).await;
+    let store = &world.store;
+    store.ping().await.unwrap();
+    let quiet = store.usage();
+    assert!(quiet.connections >= 1, "{quiet:?}");
+    assert!(quiet.idle <= quiet.connections, "{quiet:?}");
+    assert_eq!(quiet.waiting, 0);
+    let asked = (0..20).map(|_| store.append(world.event(None)));
+    for answer in futures_util::future::join_all(asked).await {
+        answer.unwrap();
+    }
+    assert_eq!(store.usage().waiting, 0);
+}
+
 pub(super) async fn organizations(database: &impl Database) {
     let world = World::new(database).await;
     let store = &world.store;
