@@ -5,6 +5,7 @@ use std::{
     net::SocketAddr,
     path::Path,
     process::Stdio,
+    sync::Arc,
     thread,
 };
 
@@ -31,10 +32,21 @@ impl BareHandler {
     /// Starts this program again as a handler that answers `bytes` bytes of JSON, beside `signers`
     /// threads that make RS256 signatures without end.
     pub(crate) fn start(bytes: usize, signers: usize) -> Self {
+        Self::with(&[bytes.to_string(), signers.to_string()])
+    }
+
+    /// Starts this program again as a handler that verifies one ES256 signature and makes one RS256
+    /// signature for each request, on as many threads as there are cores.
+    pub(crate) fn minting() -> Self {
+        Self::with(&["mint".to_owned()])
+    }
+
+    fn with(arguments: &[String]) -> Self {
         let program = std::env::current_exe().expect("this program has a path");
         let mut process = Running::start(
             clean(program, Path::new("/"))
-                .args([NAME, &bytes.to_string(), &signers.to_string()])
+                .arg(NAME)
+                .args(arguments)
                 .stdout(Stdio::piped()),
         );
         let output = process.child().stdout.take().expect("it is piped");
@@ -52,12 +64,11 @@ impl BareHandler {
 /// Serves without end, where this process was started as such a handler.
 pub(crate) fn serve_if_asked() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [name, bytes, signers] = &arguments[..] else {
-        return;
+    let (bytes, signers) = match &arguments[..] {
+        [name, mint] if name == NAME && mint == "mint" => return run(minting()),
+        [name, bytes, signers] if name == NAME => (bytes, signers),
+        _ => return,
     };
-    if name != NAME {
-        return;
-    }
     let number = |text: &str| text.parse::<usize>().expect("a number");
     for _ in 0..number(signers) {
         let crypto = Crypto::new();
@@ -68,17 +79,32 @@ pub(crate) fn serve_if_asked() {
         });
     }
     let body = Bytes::from(vec![b'x'; number(bytes)]);
+    run(Router::new().route(
+        "/",
+        get(move || async move { ([(CONTENT_TYPE, "application/json")], body) }),
+    ));
+}
+
+fn minting() -> Router {
+    let crypto = Arc::new(Crypto::new());
+    let example = crypto.sign_es256();
+    Router::new().fallback(move |_: Bytes| {
+        let (crypto, example) = (Arc::clone(&crypto), example.clone());
+        async move {
+            crypto.verify_es256(&example);
+            crypto.sign_rs256()
+        }
+    })
+}
+
+fn run(router: Router) {
     tokio::runtime::Runtime::new()
         .expect("the system gives threads")
-        .block_on(serve(body))
+        .block_on(serve(router))
         .expect("a port is free");
 }
 
-async fn serve(body: Bytes) -> std::io::Result<()> {
-    let router = Router::new().route(
-        "/",
-        get(move || async move { ([(CONTENT_TYPE, "application/json")], body) }),
-    );
+async fn serve(router: Router) -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
     let mut output = std::io::stdout();
     writeln!(output, "{}", listener.local_addr()?)?;

@@ -69,9 +69,17 @@ impl Crypto {
         signature
     }
 
-    fn sign_es256(&self) -> Vec<u8> {
+    /// One ES256 signature.
+    pub(crate) fn sign_es256(&self) -> Vec<u8> {
         let signature = self.ec.sign(&self.random, &MESSAGE).expect("aws-lc signs");
         signature.as_ref().to_vec()
+    }
+
+    /// One verification of a signature that [`Crypto::sign_es256`] made.
+    pub(crate) fn verify_es256(&self, signature: &[u8]) {
+        self.ec_public
+            .verify_sig(&MESSAGE, signature)
+            .expect("its own signature");
     }
 
     /// Measures all four operations.

@@ -6,6 +6,7 @@ pub(crate) mod crypto;
 pub(crate) mod demo;
 pub(crate) mod environments;
 pub(crate) mod load;
+pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod report;
 pub(crate) mod site;

@@ -48,6 +48,11 @@ impl Running {
         self.0.id()
     }
 
+    /// The same as a value.
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.0)
+    }
+
     /// CPU time that all its threads have used so far, in the kernel too; exact to 10 ms.
     pub(crate) fn cpu(&self) -> Duration {
         let stat = self.proc("stat");
@@ -76,8 +81,7 @@ impl Running {
 
     /// Asks it to end (`SIGTERM`) and waits for that.
     pub(crate) fn stop(mut self) -> ExitStatus {
-        let pid = Pid::from_child(&self.0);
-        kill_process(pid, Signal::TERM).expect("a child that was not waited for is there");
+        kill_process(self.pid(), Signal::TERM).expect("a child that was not waited for is there");
         let start = Instant::now();
         loop {
             if let Some(status) = self.0.try_wait().expect("it is a child") {

@@ -73,6 +73,36 @@ impl Site {
         self.path().join("idp.db")
     }
 
+    /// Copies what it holds into an empty PostgreSQL database, which its servers use from then on.
+    pub(crate) fn move_to(&mut self, url: &str) {
+        let copied = clean(IDP, self.path())
+            .args(["admin", "database", "copy", "--from"])
+            .arg(format!("sqlite:{}", self.database().display()))
+            .args(["--to", url])
+            .output()
+            .expect("idp starts");
+        assert!(
+            copied.status.success(),
+            "{}",
+            String::from_utf8_lossy(&copied.stderr)
+        );
+        let config = fs::read_to_string(self.config()).expect("it was written before");
+        let here = format!("sqlite:{}", self.database().display());
+        let config = config.replace(&here, url)
+            + &format!(
+                "encryption_key_file = \"{}\"\n",
+                self.path().join("key-encryption-key").display()
+            );
+        fs::write(self.config(), config).expect("the directory is writable");
+    }
+
+    /// Starts a further server, which listens on `address`, and waits until it does.
+    pub(crate) fn serve_at(&self, address: SocketAddr) -> Running {
+        let mut command = clean(IDP, self.path());
+        command.env("IDP_LISTEN", address.to_string());
+        self.serve_on(command, address)
+    }
+
     fn config(&self) -> PathBuf {
         self.path().join("idp.toml")
     }
@@ -83,14 +113,18 @@ impl Site {
     }
 
     /// As [`Site::serve`], by a command that only lacks the server's arguments.
-    pub(crate) fn serve_under(&self, mut command: Command) -> Running {
-        let log = self.path().join("log");
+    pub(crate) fn serve_under(&self, command: Command) -> Running {
+        self.serve_on(command, self.address)
+    }
+
+    fn serve_on(&self, mut command: Command, address: SocketAddr) -> Running {
+        let log = self.path().join(format!("log-{}", address.port()));
         let file = File::create(&log).expect("the directory is writable");
         command.args(["serve", "--config"]).arg(self.config());
         command.stdout(Stdio::null()).stderr(file);
         let mut server = Running::start(&mut command);
         let start = Instant::now();
-        while TcpStream::connect(self.address).is_err() {
+        while TcpStream::connect(address).is_err() {
             let ended = server.child().try_wait().expect("it is a child");
             assert!(
                 ended.is_none() && start.elapsed() < Duration::from_mins(1),

@@ -32,9 +32,9 @@ enum Command {
 
 /// Answer AssumeRoleWithWebIdentity as AWS does, for the roles of a file
 ///
-/// The file: {"account": "000000000000", "providers": [{"url": "https://idp.example.com",
+/// The file: `{"account": "000000000000", "providers": [{"url": "https://idp.example.com",
 /// "client_ids": ["sts.amazonaws.com"]}], "roles": [{"name": "demo", "trust_policy": {…},
-/// "max_session_duration": 3600}]}. It is read again when it changes. Each refusal's reason goes to
+/// "max_session_duration": 3600}]}`. It is read again when it changes. Each refusal's reason goes to
 /// standard error. Listens on 127.0.0.1 and prints its address.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -44,7 +44,6 @@ enum Command {
 )]
 #[expect(
     clippy::doc_markdown,
-    clippy::doc_link_with_quotes,
     reason = "clap shows these comments as they are written"
 )]
 struct ServeArgs {

@@ -41,6 +41,14 @@ impl DatabaseUrl {
         sqlite_path(self.expose()).map(Path::new)
     }
 
+    /// Whether a password is in it.
+    #[must_use]
+    pub fn has_password(&self) -> bool {
+        Url::parse(self.expose()).is_ok_and(|url| {
+            url.password().is_some() || url.query_pairs().any(|(name, _)| name == "password")
+        })
+    }
+
     /// The same address, with the relative path of an SQLite file counted from `directory`.
     #[must_use]
     pub fn relative_to(self, directory: &Path) -> Self {
@@ -152,6 +160,7 @@ mod tests {
 
     #[test]
     fn passwords_are_not_shown() {
+        assert!(!url("postgres://idp@h/d?sslmode=require").has_password());
         for (text, shown) in [
             (
                 "postgres://idp:hunter2@db.example.com:5433/idp?sslmode=require",
@@ -164,6 +173,7 @@ mod tests {
             ("postgres://idp:hunter2@[::1", "postgres://…"),
         ] {
             assert_eq!(url(text).to_string(), shown);
+            assert_eq!(url(text).has_password(), !shown.ends_with('…'));
             assert_eq!(format!("{:?}", url(text)), format!("DatabaseUrl({shown})"));
         }
     }

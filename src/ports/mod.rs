@@ -18,8 +18,8 @@ pub use signer::{ExternalKey, ExternalKeys, SignError, Signer};
 pub use store::{
     AdminStore, AdminToken, AuditStore, Change, EnrolOutcome, EnrolmentStore, EnvironmentChange,
     EnvironmentStore, FoundRecords, InsertOutcome, IssuerKeyStore, KeyChange, KeyNote, KeyStep,
-    ListedPrincipal, MintOutcome, MintRequest, MintStore, OrganizationChange, OrganizationStore,
-    OutstandingTokens, Page, Patience, PrincipalStore, ProjectStore, StopOutcome, Store,
-    StoreError, StoreUsage,
+    ListedPrincipal, MintOutcome, MintRequest, MintStore, Notice, OrganizationChange,
+    OrganizationStore, OutstandingTokens, Page, Patience, PrincipalStore, ProjectStore,
+    ReplicaStore, StopOutcome, Store, StoreError, StoreUsage,
 };
 pub use sts::{Sts, StsCredentials, StsError, StsRefusal, StsRequest};

@@ -16,7 +16,8 @@ use crate::domain::{
 /// Why the store did not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Not now: the database is unreachable, full, read-only or overloaded. Nothing was changed.
+    /// Not now: the database is unreachable, full, read-only or overloaded. Nothing was changed, unless
+    /// the connection was lost in the midst of a commit: then nobody can tell.
     #[error("the database is not available: {0}")]
     Unavailable(String),
     /// A stored value does not have the form that this version writes.
@@ -521,6 +522,41 @@ pub struct StoreUsage {
     pub waiting: usize,
 }
 
+/// What another replica may have changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The keys of an issuer.
+    Keys,
+    /// What organisations allow.
+    Organizations,
+    /// The state or the credential of one environment.
+    Environment(EnvironmentId),
+    /// Anything: notices may have been missed.
+    Unknown,
+}
+
+/// What the replicas of a server have to agree on.
+#[async_trait]
+pub trait ReplicaStore: Send + Sync {
+    /// Takes the lease of that name for `holder` until `until`, or prolongs it, and says whether
+    /// `holder` has it now. It does not where another holder's has not ended at `now`. A lease keeps
+    /// replicas from doing the same work, and no more: what must not happen twice has to be fenced by
+    /// the transaction that does it, because a holder may be paused past its lease's end.
+    async fn acquire_lease(
+        &self,
+        name: &str,
+        holder: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// Waits until another program may have changed something that is kept in memory, and says what.
+    /// The first call, and the first after an error, ends at once with [`Notice::Unknown`]. May be
+    /// dropped at any time. Where the database tells nobody of changes this never ends, so read
+    /// everything again from time to time as well.
+    async fn next_notice(&self) -> Result<Notice, StoreError>;
+}
+
 /// Everything that a server stores.
 #[async_trait]
 pub trait Store:
@@ -534,6 +570,7 @@ pub trait Store:
     + MintStore
     + AuditStore
     + AdminStore
+    + ReplicaStore
 {
     /// Answers once the database does; for readiness.
     async fn ping(&self) -> Result<(), StoreError>;

@@ -92,6 +92,10 @@ impl Server {
         let tended = [
             tokio::spawn(keep_house(self.service.clone(), stop.clone())),
             tokio::spawn(keep_metrics(stop.clone())),
+            tokio::spawn({
+                let (service, stop) = (self.service.clone(), stop.clone());
+                async move { service.follow_changes(stop).await }
+            }),
             tokio::spawn(keep_certificates(certificates, stop.clone())),
             tokio::spawn(keep_checkpoints(
                 self.service.clone(),

@@ -10,6 +10,7 @@ mod change_keys;
 mod checkpoints;
 mod credentials;
 mod enrol;
+mod follow_changes;
 mod gate;
 mod issue_token;
 mod keep_private_keys;

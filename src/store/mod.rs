@@ -4,6 +4,7 @@
 //! the SQL that both understand. What differs lies in a module of its own for each.
 
 mod audit;
+mod copy;
 mod error;
 mod jti;
 mod keys;
@@ -17,6 +18,7 @@ mod sqlite;
 use crate::ports::StoreError;
 
 pub use audit::{audit_hash, first_broken};
+pub use copy::{Copied, CopyError, CopyProgress, copy_database};
 pub use postgres::{PostgresOpenError, PostgresStore};
 pub use sqlite::{OpenError, SqliteStore};
 

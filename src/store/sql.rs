@@ -220,6 +220,11 @@ pub(super) const FIRST_AUDIT: &str = "SELECT MIN(seq) FROM audit WHERE chain = $
 pub(super) const PURGE_AUDIT_SLICE: &str =
     "DELETE FROM audit WHERE chain = $1 AND seq >= $2 AND seq <= $3";
 
+/// Changes a row only where the caller has the lease, or nobody has it any more.
+pub(super) const ACQUIRE_LEASE: &str = "INSERT INTO leases (name, holder, until) \
+     VALUES ($1, $2, $4) ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, \
+     until = excluded.until WHERE leases.holder = excluded.holder OR leases.until <= $3";
+
 /// The end of a slice of the used `jti`, `$2` rows on from `$1`.
 pub(super) const SELECT_JTI_SLICE_END: &str =
     "SELECT key FROM used_jtis WHERE key > $1 ORDER BY key LIMIT 1 OFFSET $2";

@@ -1,3 +1,3 @@
 //! What was answered is on the disk, however the server ends.
 
-mod heavy;
+pub(crate) mod heavy;

@@ -6,6 +6,7 @@ mod audit;
 mod aws_claims;
 mod aws_sdk;
 pub(crate) mod client;
+pub(crate) mod crowd;
 mod demonstration;
 mod dev;
 pub(crate) mod installation;

@@ -8,6 +8,7 @@ mod examples;
 mod infrastructure;
 mod issuer;
 mod layers;
+mod replicas;
 mod signers;
 mod store;
 mod sts;

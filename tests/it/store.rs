@@ -1,6 +1,7 @@
 //! The store. `cases` holds a case for every method; each database runs them all.
 
 mod cases;
+mod copy;
 mod crowd;
 mod environment_keys;
 mod fixture;
@@ -59,7 +60,7 @@ macro_rules! conformance {
                 audit_chains_are_listed,
                 audit_chains_are_cut,
                 administrators,
-                usage,
+    usage, leases,
                 closing
             ],
             environment_keys: [

@@ -1,6 +1,7 @@
 //! `idp admin`: administration over the API, and the first administrator token.
 
 mod audit;
+mod database;
 mod environment;
 mod join_token;
 mod key;
@@ -53,6 +54,9 @@ enum Command {
     /// Join tokens: one-time invitations for an environment
     #[command(subcommand)]
     JoinToken(join_token::Command),
+    /// The database of an installation: works on it directly, not over the API
+    #[command(subcommand)]
+    Database(database::Command),
     /// The issuer's keys
     #[command(subcommand)]
     Key(key::Command),
@@ -70,6 +74,7 @@ pub(super) fn run(args: Args, context: &Context) -> Outcome {
         Command::JoinToken(command) => api(context, async |api| command.run(&api).await),
         Command::Key(command) => key::run(command, context),
         Command::Audit(command) => audit::run(command, context),
+        Command::Database(command) => command.run(context),
     }
 }
 

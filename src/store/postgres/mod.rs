@@ -24,16 +24,18 @@ mod organizations;
 mod principals;
 mod projects;
 mod record;
+mod replicas;
 mod session;
 
 use async_trait::async_trait;
 use sqlx::{PgPool, PgTransaction};
 
-use self::{journal::Journal, lookup::Lookup};
+use self::{journal::Journal, lookup::Lookup, replicas::Listener};
 use super::error::store_error;
 use crate::ports::{Store, StoreError, StoreUsage};
 
 pub use error::PostgresOpenError;
+pub(super) use open::open_for_copy;
 
 /// A store in one PostgreSQL database, which other replicas may share.
 ///
@@ -44,6 +46,7 @@ pub struct PostgresStore {
     pool: PgPool,
     journal: Journal,
     lookup: Lookup,
+    listener: Listener,
 }
 
 impl PostgresStore {
@@ -84,6 +87,7 @@ impl Store for PostgresStore {
     async fn close(&self) {
         self.journal.close().await;
         self.lookup.close().await;
+        self.listener.close().await;
         self.pool.close().await;
     }
 }

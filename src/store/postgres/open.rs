@@ -14,6 +14,7 @@ use super::{
     error::{PostgresOpenError, explain},
     journal::{Committer, Journal},
     lookup::Lookup,
+    replicas::Listener,
     session::{CONNECT, Link, connect, prepare},
 };
 use crate::domain::{Clock, DatabaseUrl};
@@ -53,9 +54,29 @@ impl PostgresStore {
         Ok(Self {
             pool,
             journal: Journal::start(Committer(journal)),
-            lookup: Lookup::start(Link::new(name, options)),
+            lookup: Lookup::start(Link::new(name, options.clone())),
+            listener: Listener::new(options),
         })
     }
+}
+
+/// A connection to a database with the schema of this program, on which one statement may take as long
+/// as it needs.
+pub(in crate::store) async fn open_for_copy(
+    url: &DatabaseUrl,
+    clock: &dyn Clock,
+) -> Result<PgConnection, PostgresOpenError> {
+    let name = url.to_string();
+    let mut connection = connect(&name, &address::options(url)?).await?;
+    migrate(&name, &mut connection, clock, &known_migrations()).await?;
+    query(
+        "SELECT set_config('statement_timeout', '0', false), \
+         set_config('idle_in_transaction_session_timeout', '0', false)",
+    )
+    .execute(&mut connection)
+    .await
+    .map_err(|error| explain(&name, &error))?;
+    Ok(connection)
 }
 
 fn known_migrations() -> Migrator {

@@ -23,6 +23,7 @@ mod organizations;
 mod principals;
 mod projects;
 mod record;
+mod replicas;
 
 use std::sync::Arc;
 
@@ -35,6 +36,7 @@ use super::error::store_error;
 use crate::ports::{Store, StoreError, StoreUsage};
 
 pub use error::OpenError;
+pub(super) use open::open_snapshot;
 
 /// The connection that writes, until the store is closed. Its lock is handed on in the order in
 /// which it was asked for.

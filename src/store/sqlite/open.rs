@@ -180,6 +180,19 @@ async fn connect(
         .map_err(|error| explain(path, &error))
 }
 
+/// A connection that reads the file as it is now and is closed to what is written later; the file is
+/// neither made nor migrated.
+pub(in crate::store) async fn open_snapshot(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
+    let path = std::path::absolute(path)?;
+    let mut connection = reader_options(&path).connect().await?;
+    query("BEGIN").execute(&mut connection).await?;
+    // The snapshot is that of the first read.
+    query("SELECT 1 FROM schema_info")
+        .execute(&mut connection)
+        .await?;
+    Ok(connection)
+}
+
 async fn assert_settings(path: &Path, connection: &mut SqliteConnection) -> Result<(), OpenError> {
     for (pragma, read, wanted) in ASSERTED {
         let row = query(read)

@@ -2,32 +2,23 @@
 
 use std::{
     collections::HashSet,
-    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use http::Method;
 use idp::{
-    client::{
-        admin::Admin,
-        enrol::enrol,
-        identity::Identity,
-        server::{Server, ServerUrl},
-    },
-    domain::{OrganizationId, SecretString, SystemClock},
-    jose::PrivateKey,
-    ports::{AuditRecord, AuditStore as _, Store as _},
+    domain::{OrganizationId, SystemClock},
+    ports::{AuditRecord, Store},
     store::{SqliteStore, first_broken},
-    upstream::http::HttpClient,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use sqlx::{Connection as _, SqliteConnection, query_scalar};
 use tokio::task::JoinSet;
 
 use crate::e2e::{
     attackers::claims_of,
-    client::{assertion, http, token_form},
+    client::assertion,
+    crowd::{Client, enrolled},
     installation::Installation,
 };
 
@@ -37,84 +28,34 @@ const ENVIRONMENTS: usize = 24;
 const PER_ENVIRONMENT: usize = 2;
 /// How many tokens the storm has to have got before the kill; the kill comes in the midst of the next.
 const TOKENS_BEFORE_THE_KILL: usize = 150;
-const FORM: &str = "application/x-www-form-urlencoded";
-
-/// One environment, and how to ask for its tokens.
-struct Client {
-    identity: Identity,
-    key: PrivateKey,
-    http: HttpClient,
-}
-
 /// An answered request: the assertion, and the `jti` of the token.
 struct Answered {
     assertion: String,
     jti: String,
 }
 
-impl Client {
-    /// Status and body; `None` where there was no answer.
-    async fn ask(&self, assertion: &str) -> Option<(u16, Value)> {
-        let url = format!("{}/oauth2/token", self.identity.server_url);
-        let url = url.parse().unwrap();
-        let answer = self
-            .http
-            .post(&url, FORM, token_form(assertion))
-            .await
-            .ok()?;
-        let body = serde_json::from_slice(&answer.body).ok()?;
-        Some((answer.status.as_u16(), body))
-    }
-
-    /// Mints until the server is gone, and tells of every token as soon as it is there.
-    async fn storm(&self, prefix: String, answered: tokio::sync::mpsc::UnboundedSender<Answered>) {
-        for number in 0.. {
-            let assertion = assertion(&self.identity, &self.key, &format!("{prefix}-{number}"));
-            let Some((status, body)) = self.ask(&assertion).await else {
-                return;
-            };
-            assert_eq!(status, 200, "{body}");
-            let claims = claims_of(body["access_token"].as_str().unwrap());
-            let jti = claims["jti"].as_str().unwrap().to_owned();
-            answered.send(Answered { assertion, jti }).unwrap();
-        }
+/// Mints until the server is gone, and tells of every token as soon as it is there.
+async fn storm(
+    client: &Client,
+    prefix: String,
+    answered: tokio::sync::mpsc::UnboundedSender<Answered>,
+) {
+    for number in 0.. {
+        let assertion = assertion(&client.identity, &client.key, &format!("{prefix}-{number}"));
+        let Some((status, body)) = ask(client, &assertion).await else {
+            return;
+        };
+        assert_eq!(status, 200, "{body}");
+        let claims = claims_of(body["access_token"].as_str().unwrap());
+        let jti = claims["jti"].as_str().unwrap().to_owned();
+        answered.send(Answered { assertion, jti }).unwrap();
     }
 }
 
-/// Makes an organisation with enrolled environments over the API.
-async fn enrolled(installation: &Installation) -> (OrganizationId, Vec<Arc<Client>>) {
-    let url: ServerUrl = installation.url().parse().unwrap();
-    let token = SecretString::from(installation.admin_token());
-    let http_client = http();
-    let server = || Server {
-        http: &http_client,
-        url: &url,
-        clock: &SystemClock,
-    };
-    let admin = Admin {
-        server: server(),
-        token: &token,
-    };
-    let post = async |path: &str, body: Value| {
-        let made = admin.call(Method::POST, path, Some(body)).await;
-        made.unwrap()
-    };
-    let organization = post("/organizations", json!({"name": "acme"})).await["id"].clone();
-    let organization = organization.as_str().unwrap().to_owned();
-    let path = format!("/organizations/{organization}/environments");
-    let mut clients = Vec::new();
-    for number in 0..ENVIRONMENTS {
-        let made = post(&path, json!({"name": format!("env-{number}")})).await;
-        let join_token = SecretString::from(made["join_token"].as_str().unwrap());
-        let identity = enrol(server(), &join_token).await.unwrap();
-        let key = identity.key(&PathBuf::new()).unwrap();
-        clients.push(Arc::new(Client {
-            identity,
-            key,
-            http: http(),
-        }));
-    }
-    (organization.parse().unwrap(), clients)
+async fn ask(client: &Client, assertion: &str) -> Option<(u16, Value)> {
+    client
+        .ask(&client.identity.server_url.to_string(), assertion)
+        .await
 }
 
 /// Lets the storm loose and kills the server in its midst; every answer that arrived.
@@ -129,7 +70,7 @@ async fn kill_in_a_storm(
         for lane in 0..PER_ENVIRONMENT {
             let (client, sender) = (Arc::clone(client), sender.clone());
             let prefix = format!("round-{round}-lane-{lane}");
-            tasks.spawn(async move { client.storm(prefix, sender).await });
+            tasks.spawn(async move { storm(&client, prefix, sender).await });
         }
     }
     drop(sender);
@@ -148,7 +89,10 @@ async fn kill_in_a_storm(
 }
 
 /// Everything in the chain of one organisation.
-async fn audit_records(store: &SqliteStore, organization: OrganizationId) -> Vec<AuditRecord> {
+pub(crate) async fn audit_records(
+    store: &dyn Store,
+    organization: OrganizationId,
+) -> Vec<AuditRecord> {
     let mut records: Vec<AuditRecord> = Vec::new();
     loop {
         let after = records.last().map_or(0, |record| record.seq);
@@ -162,7 +106,7 @@ async fn audit_records(store: &SqliteStore, organization: OrganizationId) -> Vec
 }
 
 /// The `jti`s of the tokens that the audit log knows; none of them twice.
-fn recorded_jtis(records: &[AuditRecord]) -> HashSet<String> {
+pub(crate) fn recorded_jtis(records: &[AuditRecord]) -> HashSet<String> {
     let mut jtis = HashSet::new();
     for record in records {
         if record.action == "token.mint" && record.outcome == "success" {
@@ -197,7 +141,12 @@ async fn assert_sound(url: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_token_that_was_answered_is_on_record_after_a_kill() {
     let mut installation = Installation::running("ES256");
-    let (organization, clients) = enrolled(&installation).await;
+    let (organization, clients) = enrolled(
+        &installation.url(),
+        installation.admin_token(),
+        ENVIRONMENTS,
+    )
+    .await;
     let path = installation.path().join("idp.db");
     let url = format!("sqlite:{}", path.display());
     let mut all = HashSet::new();
@@ -242,7 +191,7 @@ async fn assert_used_up(clients: &[Arc<Client>], answered: &[Answered], round: u
             .rev()
             .find(|answer| claims_of(&answer.assertion)["sub"] == *id);
         if let Some(used) = used {
-            let (status, body) = client.ask(&used.assertion).await.unwrap();
+            let (status, body) = ask(client, &used.assertion).await.unwrap();
             assert_eq!(status, 401, "{body}");
             let description = body["error_description"].as_str().unwrap();
             assert!(description.contains("used before"), "{description}");
@@ -252,7 +201,7 @@ async fn assert_used_up(clients: &[Arc<Client>], answered: &[Answered], round: u
             &client.key,
             &format!("after-round-{round}"),
         );
-        let (status, body) = client.ask(&fresh).await.unwrap();
+        let (status, body) = ask(client, &fresh).await.unwrap();
         assert_eq!(status, 200, "{body}");
     }
 }

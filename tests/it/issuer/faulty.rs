@@ -24,9 +24,9 @@ use idp::{
         AdminStore, AdminToken, AuditRecord, AuditStore, Change, EnrolOutcome, EnrolmentStore,
         EnvironmentChange, EnvironmentKeyStore, EnvironmentStore, FoundRecords, InsertOutcome,
         IssuerKeyStore, KeyChange, KeyNote, KeyRotation, KeyStanding, KeyStep, ListedPrincipal,
-        MintOutcome, MintRequest, MintStore, OrganizationChange, OrganizationStore,
+        MintOutcome, MintRequest, MintStore, Notice, OrganizationChange, OrganizationStore,
         OutstandingTokens, Page, PrincipalStore, ProjectStore, QuarantineOutcome, ReleaseOutcome,
-        RotationOutcome, StopOutcome, Store, StoreError, StoreUsage,
+        ReplicaStore, RotationOutcome, StopOutcome, Store, StoreError, StoreUsage,
     },
     service::{Checkpoints, Keystore, Nonces, Parts, Pool, Sealing, Service, open_key_ring},
     store::SqliteStore,
@@ -184,6 +184,25 @@ delegate!(AdminStore {
     no_writes bootstrap_admin(token: &AdminToken, event: AuditEvent) -> InsertOutcome;
     no_reads admin_token(hash: &[u8; 32]) -> Option<AdminToken>;
 });
+
+#[async_trait]
+impl ReplicaStore for Faulty {
+    async fn acquire_lease(
+        &self,
+        name: &str,
+        holder: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        fail(&self.no_writes)?;
+        self.inner.acquire_lease(name, holder, now, until).await
+    }
+
+    async fn next_notice(&self) -> Result<Notice, StoreError> {
+        fail(&self.no_reads)?;
+        self.inner.next_notice().await
+    }
+}
 
 #[async_trait]
 impl Store for Faulty {

@@ -1,6 +1,6 @@
 //! A case for every method of the store: that it does what it says, and each way it can end.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use idp::{
     domain::{
@@ -10,7 +10,8 @@ use idp::{
     },
     ports::{
         AdminToken, Change, EnrolOutcome, EnvironmentChange, InsertOutcome, KeyChange, KeyNote,
-        KeyStep, MintOutcome, OrganizationChange, OutstandingTokens, Page, StopOutcome, StoreError,
+        KeyStep, MintOutcome, OrganizationChange, OutstandingTokens, Page, StopOutcome, Store,
+        StoreError,
     },
     store::first_broken,
 };
@@ -1232,10 +1233,6 @@ pub(super) async fn audit_chains_betray_edits(database: &impl Database) {
     assert_eq!(first_broken(&world.chain(None).await), Some(7));
 }
 
-#[expect(
-    clippy::too_many_lines,
-    reason = "a table of conditions and what they find"
-)]
 pub(super) async fn audit_searches(database: &impl Database) {
     let world = World::new(database).await;
     let store = &world.store;
@@ -1460,6 +1457,26 @@ pub(super) async fn administrators(database: &impl Database) {
     );
     assert_eq!(store.admin_token(&second.hash).await.unwrap(), None);
     assert_eq!(world.length(None).await, 1);
+}
+
+pub(super) async fn leases(database: &impl Database) {
+    let world = World::new(database).await;
+    let other = database.open(world.clock.clone()).await;
+    let acquire = async |store: &Arc<dyn Store>, name: &str, holder: &str, now, until| {
+        let acquired = store.acquire_lease(name, holder, world.later(now), world.later(until));
+        acquired.await.unwrap()
+    };
+    assert!(acquire(&world.store, "rotation", "a", 0, 30).await);
+    assert!(!acquire(&other, "rotation", "b", 29, 60).await, "a has it");
+    assert!(acquire(&other, "purge", "b", 0, 30).await, "another lease");
+    assert!(
+        acquire(&world.store, "rotation", "a", 20, 50).await,
+        "prolonged"
+    );
+    assert!(!acquire(&other, "rotation", "b", 49, 80).await);
+    assert!(acquire(&other, "rotation", "b", 50, 80).await, "it ended");
+    assert!(!acquire(&world.store, "rotation", "a", 51, 90).await);
+    other.close().await;
 }
 
 pub(super) async fn closing(database: &impl Database) {

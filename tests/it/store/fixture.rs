@@ -10,10 +10,10 @@ use std::{
 
 use idp::{
     domain::{
-        Actor, Audience, AuditEvent, AwsClaims, Environment, EnvironmentId, EnvironmentState,
-        Issuer, IssuerKey, JOIN_TOKEN_LIFE, JoinToken, JoinTokenId, KeyFacts, KeyId, Organization,
-        OrganizationId, Project, ProjectId, PublicJwk, Random as _, SigningAlgorithm,
-        SimulatedClock, SystemRandom, Timestamp,
+        Actor, Audience, AuditEvent, AwsClaims, Clock, Environment, EnvironmentId,
+        EnvironmentState, Issuer, IssuerKey, JOIN_TOKEN_LIFE, JoinToken, JoinTokenId, KeyFacts,
+        KeyId, Organization, OrganizationId, Project, ProjectId, PublicJwk, Random as _,
+        SigningAlgorithm, SimulatedClock, SystemRandom, Timestamp,
     },
     ports::{AuditRecord, EnrolOutcome, InsertOutcome, MintRequest, Patience, Store},
 };
@@ -40,9 +40,16 @@ pub(crate) struct Enrolled {
 
 impl World {
     pub(crate) async fn new(database: &impl Database) -> Self {
+        Self::on(|clock| database.open(clock)).await
+    }
+
+    /// On a store that `open` opens.
+    pub(crate) async fn on<F: Future<Output = Arc<dyn Store>>>(
+        open: impl FnOnce(Arc<dyn Clock>) -> F,
+    ) -> Self {
         let clock = Arc::new(SimulatedClock::new(Timestamp::from_secs(1_740_514_245)));
         Self {
-            store: database.open(clock.clone()).await,
+            store: open(clock.clone()).await,
             clock,
             count: AtomicUsize::new(0),
         }
@@ -54,7 +61,6 @@ impl World {
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        use idp::domain::Clock as _;
         self.clock.now()
     }
 

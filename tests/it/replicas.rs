@@ -1,0 +1,5 @@
+//! Several servers on one PostgreSQL database.
+
+mod heavy;
+mod shared;
+mod world;
