@@ -68,8 +68,8 @@ WITH mint AS MATERIALIZED (
 SELECT place, refusal, NULL::text AS chain, NULL::bigint AS seq, NULL::bytea AS hash FROM judged
     WHERE refusal IS NOT NULL
 UNION ALL SELECT place, 'replayed', NULL, NULL, NULL FROM judged
-    WHERE refusal IS NULL AND place NOT IN
-        (SELECT first.place FROM taken JOIN first ON first.jti = taken.key)
+    WHERE refusal IS NULL
+        AND (place NOT IN (SELECT place FROM first) OR jti NOT IN (SELECT key FROM taken))
 UNION ALL SELECT place, 'first use', NULL, NULL, NULL FROM judged WHERE refusal IS NULL AND first_use
 UNION ALL SELECT NULL, NULL, chain, seq, hash FROM (
     SELECT chain, seq, hash FROM audit_heads WHERE chain = ANY ($6) ORDER BY chain FOR UPDATE) head
