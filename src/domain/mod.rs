@@ -20,6 +20,7 @@ mod name;
 mod organization;
 mod project;
 mod random;
+mod request_target;
 mod rotation;
 mod secret;
 mod strict_json;
@@ -56,6 +57,7 @@ pub use name::{Name, NameError};
 pub use organization::Organization;
 pub use project::Project;
 pub use random::{Random, SystemRandom};
+pub use request_target::{PathStyle, RequestTarget, TargetError};
 pub use rotation::{
     Due, JWKS_MAX_AGE, MOST_KEYS, Rotation, Schedule, Transition, Unsound,
     duration as parse_duration, pending_floor, retiring_floor, spelled,
