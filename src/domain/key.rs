@@ -134,6 +134,9 @@ pub struct IssuerKey {
     /// What an external keystore knows the private half by; `None` once it is destroyed there, and
     /// where the private half is sealed.
     pub reference: Option<String>,
+    /// What proves that somebody with the key-encryption key wrote this record; `None` where a program
+    /// did that knows of no such proof.
+    pub mac: Option<String>,
     /// When it was first published.
     pub created_at: Timestamp,
     /// When it began to sign.

@@ -109,7 +109,10 @@ impl RequestTarget {
             let plain = &self.decoded[start..];
             if self.style == PathStyle::Plain {
                 // A label may hold encoded slashes, and behind them what a careless reader walks up.
-                if plain.split(['/', '\\']).any(|part| matches!(part, "." | "..")) {
+                if plain
+                    .split(['/', '\\'])
+                    .any(|part| matches!(part, "." | ".."))
+                {
                     return Err(TargetError::DotSegment);
                 }
                 // Nothing behind the last slash is a trailing slash, which some operations have.

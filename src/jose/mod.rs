@@ -15,6 +15,7 @@ mod seal;
 mod seed_key;
 mod token;
 mod verifying_key;
+mod vouch;
 
 pub use backup::{BackupError, export_private_key, import_private_key, is_encrypted};
 pub use certificate::UnsignedCertificate;

@@ -10,11 +10,18 @@ use crate::domain::Random;
 /// What the text of a key-encryption key begins with.
 const PREFIX: &str = "idp_kek_";
 
+/// What comes after it in the text of a key under which every record of a key was vouched for from the
+/// beginning.
+const VOUCHING: &str = "v2_";
+
+/// The length of 256 bits in base64url.
+const ENCODED: usize = 43;
+
 /// Why something was not sealed or opened. The reasons hold nothing of the secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
     /// The key-encryption key's text is not one.
-    #[error("it is not a key-encryption key: {PREFIX} and 43 characters of base64url")]
+    #[error("it is not a key-encryption key: {PREFIX}{VOUCHING} and 43 characters of base64url")]
     Key,
     /// Sealed under another key-encryption key, or altered.
     #[error("it was sealed under another key-encryption key, or altered since")]
@@ -28,7 +35,10 @@ pub enum SealError {
 }
 
 /// A key-encryption key: 256 bits, kept outside the database, wiped when dropped.
-pub struct SealingKey(Zeroizing<[u8; 32]>);
+pub struct SealingKey {
+    secret: Zeroizing<[u8; 32]>,
+    vouching: bool,
+}
 
 impl std::fmt::Debug for SealingKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -42,7 +52,17 @@ impl SealingKey {
     pub fn generate(random: &dyn Random) -> Self {
         let mut key = Zeroizing::new([0; 32]);
         random.fill(key.as_mut());
-        Self(key)
+        Self {
+            secret: key,
+            vouching: true,
+        }
+    }
+
+    /// Whether this key is from a time when records of keys had no MAC: only then may one be without.
+    /// The key's text says it, as nothing in the database could be believed.
+    #[must_use]
+    pub const fn predates_vouching(&self) -> bool {
+        !self.vouching
     }
 
     /// Reads the text that [`SealingKey::to_text`] writes; white space around it is ignored.
@@ -50,16 +70,25 @@ impl SealingKey {
     /// # Errors
     /// [`SealError::Key`].
     pub fn from_text(text: &str) -> Result<Self, SealError> {
-        let encoded = text.trim().strip_prefix(PREFIX).ok_or(SealError::Key)?;
+        let rest = text.trim().strip_prefix(PREFIX).ok_or(SealError::Key)?;
+        let (encoded, vouching) = match rest.strip_prefix(VOUCHING) {
+            Some(encoded) if encoded.len() == ENCODED => (encoded, true),
+            _ => (rest, false),
+        };
         let bytes = Zeroizing::new(base64url_decode(encoded).ok_or(SealError::Key)?);
         let key = <[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| SealError::Key)?;
-        Ok(Self(Zeroizing::new(key)))
+        Ok(Self {
+            secret: Zeroizing::new(key),
+            vouching,
+        })
     }
 
-    /// The key as text for its file: `idp_kek_` and base64url.
+    /// The key as text for its file: `idp_kek_v2_` and base64url, without `v2_` for an old key.
     #[must_use]
     pub fn to_text(&self) -> Zeroizing<String> {
-        Zeroizing::new(format!("{PREFIX}{}", base64url_encode(self.0.as_ref())))
+        let version = if self.vouching { VOUCHING } else { "" };
+        let encoded = Zeroizing::new(base64url_encode(self.secret.as_ref()));
+        Zeroizing::new(format!("{PREFIX}{version}{}", *encoded))
     }
 
     /// A key for another purpose, the same for everyone who holds this one (HKDF with SHA-256,
@@ -70,7 +99,7 @@ impl SealingKey {
     pub fn derive(&self, purpose: &str) -> Result<Zeroizing<[u8; 32]>, SealError> {
         let mut derived = Zeroizing::new([0; 32]);
         hkdf::Salt::new(hkdf::HKDF_SHA256, b"idp")
-            .extract(self.0.as_ref())
+            .extract(self.secret.as_ref())
             .expand(&[purpose.as_bytes()], hkdf::HKDF_SHA256)
             .and_then(|key| key.fill(derived.as_mut()))
             .map_err(|_| SealError::Seal("the key cannot be derived".to_owned()))?;
@@ -90,7 +119,9 @@ impl SealingKey {
         header
             .set_claim("record", Some(record.into()))
             .map_err(failed)?;
-        let encrypter = Dir.encrypter_from_bytes(self.0.as_ref()).map_err(failed)?;
+        let encrypter = Dir
+            .encrypter_from_bytes(self.secret.as_ref())
+            .map_err(failed)?;
         jwe::serialize_compact(secret, &header, &encrypter).map_err(failed)
     }
 
@@ -105,7 +136,7 @@ impl SealingKey {
         sealed: &str,
     ) -> Result<Zeroizing<Vec<u8>>, SealError> {
         let decrypter = Dir
-            .decrypter_from_bytes(self.0.as_ref())
+            .decrypter_from_bytes(self.secret.as_ref())
             .map_err(|_| SealError::Open)?;
         let (secret, header) =
             jwe::deserialize_compact(sealed, &decrypter).map_err(|_| SealError::Open)?;
@@ -160,6 +191,22 @@ mod tests {
         assert_ne!(key.derive("a").unwrap(), key.derive("b").unwrap());
         let other = SealingKey::generate(&SystemRandom);
         assert_ne!(key.derive("a").unwrap(), other.derive("a").unwrap());
+    }
+
+    #[test]
+    fn the_text_says_whether_a_key_is_from_before_there_were_macs() {
+        let key = SealingKey::generate(&SystemRandom);
+        assert!(!key.predates_vouching());
+        let text = key.to_text();
+        let same = SealingKey::from_text(&text).unwrap();
+        assert!(!same.predates_vouching());
+        let old = text.replace("v2_", "");
+        let old = SealingKey::from_text(&old).unwrap();
+        assert!(old.predates_vouching());
+        assert_eq!(*old.to_text(), text.replace("v2_", ""));
+        // An old key may happen to begin like a new one.
+        let old = format!("idp_kek_v2_{}", "A".repeat(40));
+        assert!(SealingKey::from_text(&old).unwrap().predates_vouching());
     }
 
     #[test]

@@ -259,14 +259,15 @@ pub enum KeyStep {
     Activate(KeyId, Duration),
     /// An active key signs no more; its sealed private half is destroyed.
     Retire(KeyId),
-    /// A retiring key leaves the JWKS.
-    Expire(KeyId),
-    /// A key of whatever state leaves the JWKS at once; its sealed private half is destroyed.
-    Withdraw(KeyId),
+    /// A retiring key leaves the JWKS. Its record gets that MAC.
+    Expire(KeyId, Option<String>),
+    /// A key of whatever state leaves the JWKS at once; its sealed private half is destroyed. Its record
+    /// gets that MAC.
+    Withdraw(KeyId, Option<String>),
     /// A pending key is to sign as soon as it may.
     Want(KeyId),
-    /// A key that signs no more is gone from its external keystore too.
-    Forget(KeyId),
+    /// A key that signs no more is gone from its external keystore too. Its record gets that MAC.
+    Forget(KeyId, Option<String>),
     /// A private half that is sealed like this is sealed like that from now on.
     Reseal {
         /// The key.
@@ -275,6 +276,17 @@ pub enum KeyStep {
         from: String,
         /// As it is to be.
         to: String,
+    },
+    /// A record gets another MAC, and the certificate that this one is over.
+    Vouch {
+        /// The key.
+        id: KeyId,
+        /// The MAC as it was read.
+        from: Option<String>,
+        /// The MAC as it is to be.
+        to: String,
+        /// The certificate as it is to be.
+        certificate: String,
     },
 }
 
@@ -319,12 +331,13 @@ pub trait IssuerKeyStore: Send + Sync {
     /// Every key of an issuer that is not retired, by creation.
     async fn issuer_keys(&self, issuer: &Issuer) -> Result<Vec<IssuerKey>, StoreError>;
 
-    /// Any one key whose private half is sealed, of whatever issuer: what a start tries its
-    /// key-encryption key on.
-    async fn any_sealed_key(&self) -> Result<Option<IssuerKey>, StoreError>;
+    /// Any one key that a key-encryption key has sealed or vouched for, of whatever issuer, a sealed
+    /// one first: what a start tries its key-encryption key on.
+    async fn any_bound_key(&self) -> Result<Option<IssuerKey>, StoreError>;
 
-    /// Every key whose private half is sealed, of whatever issuer.
-    async fn sealed_keys(&self) -> Result<Vec<IssuerKey>, StoreError>;
+    /// Every key of whatever issuer that depends on a key-encryption key: those that are published,
+    /// have a sealed private half, or are in an external keystore.
+    async fn bound_keys(&self) -> Result<Vec<IssuerKey>, StoreError>;
 
     /// Adds keys, all or none. [`InsertOutcome::Exists`] where the issuer has an active key of an
     /// algorithm already and one of these is active too, or where a `kid` was ever used before.

@@ -38,7 +38,7 @@ pub async fn open_audit(
         false,
         random,
     )?);
-    if let Some(key) = store.any_sealed_key().await?
+    if let Some(key) = store.any_bound_key().await?
         && let Some(sealed) = &key.sealed
     {
         // Tells which of two keys is in use; one that opens nothing is said where keys are read.

@@ -100,7 +100,7 @@ impl Server {
         metrics::recorder();
         let store = open_store(&settings.database_url, clock.clone()).await?;
         let file = &settings.keys.encryption_key_file;
-        let may_create = store.any_sealed_key().await?.is_none();
+        let may_create = store.any_bound_key().await?.is_none();
         let sealing = Sealing::new(key_file::read_or_create(file, may_create, &*random)?);
         let again = file.clone();
         let sealing = Arc::new(sealing.rereading(move || key_file::read(&again).ok()));

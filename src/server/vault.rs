@@ -69,9 +69,9 @@ pub enum VaultError {
 /// What a re-sealing did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reseal {
-    /// Private keys that were sealed anew just now.
+    /// Keys that were sealed or vouched for anew just now.
     pub resealed: usize,
-    /// Private keys that were sealed under the new key before.
+    /// Keys that were under the new key before.
     pub already: usize,
     /// The file that the settings name.
     pub present_file: PathBuf,
@@ -100,7 +100,7 @@ impl Vault {
         random: Arc<dyn Random>,
     ) -> Result<Self, StartError> {
         let store = open_store(&settings.database_url, clock.clone()).await?;
-        let may_create = store.any_sealed_key().await?.is_none();
+        let may_create = store.any_bound_key().await?.is_none();
         let file = &settings.keys.encryption_key_file;
         let sealing = Sealing::new(key_file::read_or_create(file, may_create, &*random)?);
         let pool = Pool::new(NonZeroUsize::MIN, 16).map_err(StartError::Threads)?;

@@ -194,16 +194,22 @@ impl Service {
     ) -> Result<Compromised, AdminRefusal> {
         may_see_keys(admin)?;
         let keys = self.keys.reload(&*self.store).await?;
+        let refused = self.keys.refused();
         let key = keys
             .iter()
+            .chain(&*refused)
             .find(|key| key.kid == kid)
             .ok_or(AdminRefusal::NotFound("key that is still published"))?;
+        let published = keys.iter().any(|known| known.id == key.id);
         let schedule = self.schedule(&keys);
         let (state_before, now) = (key.state(), self.clock.now());
         let mut warnings = Vec::new();
-        let mut steps = vec![KeyStep::Withdraw(key.id)];
+        let withdraw = self.keys.keystore().withdraw(key);
+        let mut steps = vec![withdraw.map_err(KeyRingError::from)?];
         let mut promoted = None;
         match state_before {
+            // Not this installation's: nothing has to take its place.
+            _ if !published => {}
             KeyState::Active => {
                 let next = self.make_key().await?;
                 if let Some(pending) = schedule.pending() {

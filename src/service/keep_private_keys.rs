@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{KeyRingError, Keystore};
+use super::{KeyRingError, Keystore, vouch_for_former_keys::vouch_for_former_keys};
 use crate::{
     domain::{AuditEvent, Clock, IssuerKey, KeyState, MOST_KEYS, Random},
     jose::{PrivateKey, SealingKey, thumbprint},
@@ -114,7 +114,7 @@ pub async fn import_key(
         } else if let Some(pending) = keys.iter().find(|known| {
             known.state() == KeyState::Pending && known.algorithm == keystore.algorithm
         }) {
-            steps.push(KeyStep::Withdraw(pending.id));
+            steps.push(keystore.withdraw(pending).map_err(KeyRingError::from)?);
             replaced = Some(pending.kid.clone());
         } else if keys.len() >= MOST_KEYS {
             return Err(PrivateKeyRefusal::Unfit(
@@ -153,16 +153,40 @@ async fn kid_is_free(
     Ok(store.issuer_keys(&keystore.issuer).await? == before)
 }
 
+/// The step that seals a key's private half under `new`, where it has one and is not sealed so.
+fn resealed(
+    keystore: &Keystore,
+    new: &SealingKey,
+    key: &IssuerKey,
+) -> Result<Option<KeyStep>, KeyRingError> {
+    let (id, Some(sealed)) = (key.id.to_string(), &key.sealed) else {
+        return Ok(None);
+    };
+    if new.open(&key.kid, &id, sealed).is_ok() {
+        return Ok(None);
+    }
+    let secret = keystore
+        .sealing
+        .open(&key.kid, &id, sealed)
+        .map_err(|error| KeyRingError::Unreadable(format!("key {}: {error}", key.kid)))?;
+    Ok(Some(KeyStep::Reseal {
+        id: key.id,
+        from: sealed.clone(),
+        to: new.seal(&key.kid, &id, &secret)?,
+    }))
+}
+
 /// How a re-sealing ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resealed {
-    /// Keys that were sealed anew just now.
+    /// Keys that were sealed or vouched for anew just now.
     pub now: usize,
-    /// Keys that were sealed under the new key-encryption key before.
+    /// Keys that were under the new key-encryption key before.
     pub before: usize,
 }
 
-/// Seals every private key in the database under `new`, all of them in one transaction.
+/// Seals every private key in the database under `new`, and vouches under it for every key that somebody
+/// with a former key-encryption key vouched for; all in one transaction.
 ///
 /// # Errors
 /// See [`PrivateKeyRefusal`].
@@ -174,33 +198,27 @@ pub async fn reseal_keys(
     random: &dyn Random,
 ) -> Result<Resealed, PrivateKeyRefusal> {
     for _ in 0..TRIES {
-        let keys = store.sealed_keys().await?;
-        let mut steps = Vec::new();
+        vouch_for_former_keys(store, keystore, clock, random).await?;
+        let keys = store.bound_keys().await?;
+        let (mut steps, mut done) = (Vec::new(), Resealed { now: 0, before: 0 });
         for key in &keys {
-            let (id, sealed) = (
-                key.id.to_string(),
-                key.sealed.as_deref().unwrap_or_default(),
-            );
-            if new.open(&key.kid, &id, sealed).is_ok() {
-                continue;
+            let taken = steps.len();
+            steps.extend(resealed(keystore, new, key)?);
+            let vouched = new.vouches(key);
+            if !vouched && keystore.vouches(key) {
+                steps.push(KeyStep::Vouch {
+                    id: key.id,
+                    from: key.mac.clone(),
+                    to: new.vouch(key).map_err(KeyRingError::from)?,
+                    certificate: key.certificate.clone(),
+                });
             }
-            let secret = keystore
-                .sealing
-                .open(&key.kid, &id, sealed)
-                .map_err(|error| KeyRingError::Unreadable(format!("key {}: {error}", key.kid)))?;
-            let to = new
-                .seal(&key.kid, &id, &secret)
-                .map_err(KeyRingError::from)?;
-            steps.push(KeyStep::Reseal {
-                id: key.id,
-                from: sealed.to_owned(),
-                to,
-            });
+            if steps.len() > taken {
+                done.now += 1;
+            } else if vouched {
+                done.before += 1;
+            }
         }
-        let done = Resealed {
-            now: steps.len(),
-            before: keys.len() - steps.len(),
-        };
         if steps.is_empty() {
             return Ok(done);
         }

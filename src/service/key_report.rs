@@ -56,8 +56,11 @@ pub struct KeyStatus {
 /// The issuer's keys at one moment.
 #[derive(Clone, Debug)]
 pub struct KeyReport {
-    /// Every key that is not retired, the active one first.
+    /// Every key that is published, the active one first.
     pub keys: Vec<KeyStatus>,
+    /// The `kid` of every key in the database that is neither retired nor published, because nobody
+    /// with the key-encryption key wrote its record.
+    pub refused: Vec<String>,
     /// By how much this replica's clock is behind the newest time that was ever noted; zero for a
     /// clock that is right.
     pub clock_behind: Duration,
@@ -89,6 +92,12 @@ impl Service {
         };
         KeyReport {
             keys: sorted.into_iter().map(status).collect(),
+            refused: self
+                .keys
+                .refused()
+                .iter()
+                .map(|key| key.kid.clone())
+                .collect(),
             clock_behind: Duration::from_millis(
                 u64::try_from(self.clock_behind.load(Ordering::Relaxed)).unwrap_or(0),
             ),

@@ -1,7 +1,8 @@
 //! The issuer's keys in memory: the one that signs, parsed, and the set that is published, rendered.
 
 use std::{
-    sync::{Arc, PoisonError, RwLock},
+    collections::HashSet,
+    sync::{self, Arc, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -10,7 +11,7 @@ use tokio::sync::Mutex;
 
 use super::{KeyRingError, Keystore, authenticate_client::Decoys};
 use crate::{
-    domain::{IssuerKey, Rotation, Schedule, SigningAlgorithm},
+    domain::{IssuerKey, KeyId, Rotation, Schedule, SigningAlgorithm},
     jose::{PublishedKeys, base64url_encode, sha256},
     ports::{KeyNote, Signer, Store, StoreError},
 };
@@ -38,7 +39,12 @@ impl Rendered {
 
 /// The state of the ring between two changes.
 struct Ring {
+    /// The records as they were read.
+    read: Arc<[IssuerKey]>,
+    /// Those of them that somebody with the key-encryption key wrote.
     keys: Arc<[IssuerKey]>,
+    /// The others: not published, and not signed with.
+    refused: Arc<[IssuerKey]>,
     signer: Arc<dyn Signer>,
     jwks: Arc<Rendered>,
 }
@@ -52,6 +58,11 @@ pub struct KeyRing {
     /// The longest life of a token that this server signs.
     longest_life: Duration,
     decoys: Decoys,
+    /// Keys that left the JWKS while this server ran. A record that somebody kept and put back does not
+    /// make them good again.
+    gone: sync::Mutex<HashSet<KeyId>>,
+    /// Refused keys that are recorded.
+    reported: sync::Mutex<HashSet<KeyId>>,
 }
 
 impl std::fmt::Debug for KeyRing {
@@ -67,9 +78,21 @@ impl Ring {
     /// once.
     fn new(
         keystore: &Keystore,
-        keys: Vec<IssuerKey>,
+        read: Vec<IssuerKey>,
+        gone: &HashSet<KeyId>,
         before: Option<&Self>,
     ) -> Result<Self, String> {
+        let good = |key: &IssuerKey| keystore.vouches(key) && !gone.contains(&key.id);
+        let (keys, refused): (Vec<_>, Vec<_>) = read.iter().cloned().partition(good);
+        if !refused.is_empty() {
+            let kids: Vec<&str> = refused.iter().map(|key| &*key.kid).collect();
+            tracing::error!(
+                ?kids,
+                "keys in the database are not published: nobody with the key-encryption key wrote \
+                 their records as they are; find out who writes to the database, then withdraw them \
+                 with idp admin key compromise"
+            );
+        }
         let active = active(keystore, &keys)
             .ok_or_else(|| format!("issuer {} has no active key", keystore.issuer))?;
         let signer = before
@@ -81,7 +104,9 @@ impl Ring {
                 None => keystore.signer(active)?,
             },
             jwks: Arc::new(Rendered::new(PublishedKeys::of(&keys).to_json())),
+            read: read.into(),
             keys: keys.into(),
+            refused: refused.into(),
         })
     }
 }
@@ -106,13 +131,16 @@ impl KeyRing {
         longest_life: Duration,
         keys: Vec<IssuerKey>,
     ) -> Result<Self, KeyRingError> {
-        let ring = Ring::new(&keystore, keys, None).map_err(KeyRingError::Unreadable)?;
+        let ring = Ring::new(&keystore, keys, &HashSet::new(), None);
+        let ring = ring.map_err(KeyRingError::Unreadable)?;
         let ring = Self {
             ring: RwLock::new(ring),
             reloading: Mutex::new(()),
             decoys: Decoys::new().map_err(KeyRingError::Unreadable)?,
             keystore,
             longest_life,
+            gone: sync::Mutex::default(),
+            reported: sync::Mutex::default(),
         };
         ring.note_token_life(store, &ring.all()).await?;
         Ok(ring)
@@ -154,13 +182,36 @@ impl KeyRing {
         self.signer().kid().to_owned()
     }
 
-    /// Every key that is not retired, as it was last read.
+    /// Every key that is published, as it was last read.
     pub(super) fn all(&self) -> Arc<[IssuerKey]> {
         self.ring
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .keys
             .clone()
+    }
+
+    /// Every key in the database that is neither retired nor published.
+    pub(super) fn refused(&self) -> Arc<[IssuerKey]> {
+        self.ring
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .refused
+            .clone()
+    }
+
+    /// Those of them that this server has not recorded yet.
+    pub(super) fn unreported(&self) -> Vec<IssuerKey> {
+        let reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refused = self.refused().to_vec();
+        refused.retain(|key| !reported.contains(&key.id));
+        refused
+    }
+
+    /// A refused key is recorded.
+    pub(super) fn reported(&self, id: KeyId) {
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        reported.insert(id);
     }
 
     /// Where new keys come from.
@@ -174,14 +225,27 @@ impl KeyRing {
         let _reloading = self.reloading.lock().await;
         let keys = store.issuer_keys(&self.keystore.issuer).await?;
         let before = self.all();
-        if *before == *keys {
+        if *self.as_read() == *keys {
             return Ok(before);
         }
-        self.note_token_life(store, &keys).await?;
+        let good = |key: &&IssuerKey| self.keystore.vouches(key);
+        let vouched: Vec<IssuerKey> = keys.iter().filter(good).cloned().collect();
+        self.note_token_life(store, &vouched).await?;
         self.open_changed(&before, &keys);
+        let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = |key: &&IssuerKey| keys.iter().all(|now| now.id != key.id);
+        gone.extend(before.iter().filter(left).map(|key| key.id));
         let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
-        *ring = Ring::new(&self.keystore, keys, Some(&ring)).map_err(StoreError::Corrupt)?;
+        *ring = Ring::new(&self.keystore, keys, &gone, Some(&ring)).map_err(StoreError::Corrupt)?;
         Ok(ring.keys.clone())
+    }
+
+    fn as_read(&self) -> Arc<[IssuerKey]> {
+        self.ring
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .read
+            .clone()
     }
 
     /// Opens what is new or was sealed anew, though nobody needs it yet: so a key that does not open is

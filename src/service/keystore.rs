@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use super::{KeyRingError, Pool, Sealing};
 use crate::{
     domain::{Clock, Issuer, IssuerKey, KeyFacts, KeyId, PublicJwk, Random, SigningAlgorithm},
-    jose::{PrivateKey, UnsignedCertificate, thumbprint},
-    ports::{ExternalKeys, SignError, Signer},
+    jose::{PrivateKey, SealError, UnsignedCertificate, thumbprint},
+    ports::{ExternalKeys, KeyStep, SignError, Signer},
 };
 
 /// What makes an issuer's keys, and signers of stored keys.
@@ -72,6 +72,7 @@ impl Keystore {
             }
         }
         key.reference = Some(made.reference);
+        key.mac = Some(self.sealing.vouch(&key)?);
         Ok(key)
     }
 
@@ -91,6 +92,7 @@ impl Keystore {
         let signer = LocalSigner::new(&key.kid, private, self.pool.clone());
         key.certificate = self.certificate(&key, &signer, random).await?;
         key.sealed = Some(self.sealing.seal(&key.kid, &key.id.to_string(), &pkcs8)?);
+        key.mac = Some(self.sealing.vouch(&key)?);
         Ok(key)
     }
 
@@ -147,6 +149,61 @@ impl Keystore {
         }
     }
 
+    /// Whether somebody with the key-encryption key wrote the record. Others are not published.
+    #[must_use]
+    pub fn vouches(&self, key: &IssuerKey) -> bool {
+        self.sealing.vouches(key)
+    }
+
+    /// The step that takes a retiring key out of the JWKS.
+    ///
+    /// # Errors
+    /// [`SealError::Seal`].
+    pub fn expire(&self, key: &IssuerKey) -> Result<KeyStep, SealError> {
+        Ok(KeyStep::Expire(key.id, self.mac_once_retired(key)?))
+    }
+
+    /// The step that takes a key of whatever state out of the JWKS.
+    ///
+    /// # Errors
+    /// [`SealError::Seal`].
+    pub fn withdraw(&self, key: &IssuerKey) -> Result<KeyStep, SealError> {
+        Ok(KeyStep::Withdraw(key.id, self.mac_once_retired(key)?))
+    }
+
+    /// The step that notes that a key is gone from its external keystore.
+    ///
+    /// # Errors
+    /// [`SealError::Seal`].
+    pub fn forget(&self, key: &IssuerKey) -> Result<KeyStep, SealError> {
+        let mut after = key.clone();
+        after.reference = None;
+        Ok(KeyStep::Forget(key.id, Some(self.sealing.vouch(&after)?)))
+    }
+
+    /// A retired record has a MAC of its own, so that the one from before does not bring it back. Nobody
+    /// vouches for a record that nobody vouched for before.
+    fn mac_once_retired(&self, key: &IssuerKey) -> Result<Option<String>, SealError> {
+        if !self.sealing.vouches(key) {
+            return Ok(None);
+        }
+        let mut after = key.clone();
+        after.retired_at = Some(key.created_at);
+        Ok(Some(self.sealing.vouch(&after)?))
+    }
+
+    /// Whether somebody with the key-encryption key wrote what the record says of an external key.
+    #[must_use]
+    pub fn knows_reference(&self, key: &IssuerKey) -> bool {
+        if self.sealing.vouches(key) {
+            return true;
+        }
+        // A program that knew of no MAC may have retired it.
+        let mut before = key.clone();
+        before.retired_at = None;
+        self.sealing.vouches(&before)
+    }
+
     /// Destroys an external private half. Whether it succeeded; a failure is logged, and the reference
     /// is to be kept so that it can be tried again.
     pub async fn destroy(&self, reference: &str) -> bool {
@@ -166,7 +223,7 @@ impl Keystore {
         }
     }
 
-    async fn certificate(
+    pub(super) async fn certificate(
         &self,
         key: &IssuerKey,
         signer: &dyn Signer,
@@ -193,6 +250,7 @@ impl Keystore {
             certificate: String::new(),
             sealed: None,
             reference: None,
+            mac: None,
             created_at: clock.now(),
             activated_at: None,
             retiring_at: None,

@@ -53,6 +53,7 @@ pub(super) struct Metrics {
     sign_failures: Counter,
     clock_set_back: Counter,
     uncounted: Gauge,
+    refused_keys: Gauge,
     keys: Vec<(KeyState, Gauge, Gauge)>,
 }
 
@@ -90,6 +91,7 @@ impl Metrics {
             sign_failures: metrics::counter!("idp_signer_failures_total"),
             clock_set_back: metrics::counter!("idp_clock_set_back_total"),
             uncounted: metrics::gauge!("idp_audit_unrecorded_refusals"),
+            refused_keys: metrics::gauge!("idp_issuer_keys_refused"),
             keys: STATES
                 .into_iter()
                 .map(|(state, name)| {
@@ -151,6 +153,11 @@ impl Metrics {
         self.uncounted.set(as_f64(count));
     }
 
+    /// How many keys are in the database that are not published because nobody vouches for them.
+    pub(super) fn refused_keys(&self, count: usize) {
+        self.refused_keys.set(as_f64(count as u64));
+    }
+
     /// How many keys are in a state, and for how long the first of them has been.
     pub(super) fn keys(&self, ages: impl Fn(KeyState) -> Vec<Duration>) {
         for (state, count, age) in &self.keys {
@@ -197,6 +204,10 @@ fn describe() {
     describe_gauge!(
         "idp_audit_unrecorded_refusals",
         "Refusals of unknown clients that are counted and not in the audit log yet"
+    );
+    describe_gauge!(
+        "idp_issuer_keys_refused",
+        "Keys in the database that are not published because they lack a valid MAC"
     );
     describe_gauge!("idp_issuer_keys", "Published keys of the issuer by state");
     describe_gauge!(

@@ -32,6 +32,7 @@ mod rotate_environment_key;
 mod rotate_keys;
 mod sealing;
 mod update;
+mod vouch_for_former_keys;
 
 use std::{
     net::IpAddr,

@@ -61,7 +61,8 @@ impl Service {
             );
         }
         self.metrics.unrecorded(self.refusals.waiting());
-        let keys = self.store.issuer_keys(&self.issuer).await?;
+        let keys = self.keys.reload(&*self.store).await?;
+        self.metrics.refused_keys(self.keys.refused().len());
         self.metrics.keys(|state| {
             let of_state = keys.iter().filter(|key| key.state() == state);
             of_state.map(|key| now.since(since(key))).collect()

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::{KeyRing, Keystore, key_ring::active};
+use super::{KeyRing, Keystore, key_ring::active, vouch_for_former_keys::vouch_for_former_keys};
 use crate::{
-    domain::{AuditEvent, Clock, Random},
+    domain::{AuditEvent, Clock, IssuerKey, Random},
     jose::{KeyError, SealError},
     ports::{InsertOutcome, SignError, Store, StoreError},
 };
@@ -45,8 +45,27 @@ pub async fn open_key_ring(
     random: &dyn Random,
 ) -> Result<KeyRing, KeyRingError> {
     let issuer = &keystore.issuer;
+    let stored = store.issuer_keys(issuer).await?;
+    let vouched = |key: &&IssuerKey| keystore.vouches(key);
+    // Under another key-encryption key nothing is vouched for. What that one did seal does not open
+    // either, and says so better.
+    let any_vouched = stored.iter().any(|key| vouched(&key));
+    // The pending key is opened too: better a start that fails than an emergency rotation that does.
+    for key in stored.iter().filter(|key| key.sealed.is_some()) {
+        if !any_vouched || vouched(&key) {
+            keystore.open(key).map_err(KeyRingError::Unreadable)?;
+        }
+    }
+    vouch_for_former_keys(store, &keystore, clock, random).await?;
     let mut keys = store.issuer_keys(issuer).await?;
-    if active(&keystore, &keys).is_none() {
+    let good: Vec<IssuerKey> = keys.iter().filter(vouched).cloned().collect();
+    if active(&keystore, &good).is_none() {
+        if let Some(key) = active(&keystore, &keys) {
+            return Err(KeyRingError::Unreadable(format!(
+                "key {}: its record was written under another key-encryption key, or altered since",
+                key.kid
+            )));
+        }
         let mut first = keystore.make(clock, random).await?;
         first.activated_at = Some(first.created_at);
         first.facts.longest_life = longest_life;
@@ -64,10 +83,6 @@ pub async fn open_key_ring(
             }
         }
         keys = store.issuer_keys(issuer).await?;
-    }
-    // The pending key is opened too: better a start that fails than an emergency rotation that does.
-    for key in keys.iter().filter(|key| key.sealed.is_some()) {
-        keystore.open(key).map_err(KeyRingError::Unreadable)?;
     }
     KeyRing::open(store, keystore, longest_life, keys).await
 }

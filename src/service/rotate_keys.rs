@@ -7,7 +7,9 @@ use serde_json::json;
 
 use super::{KeyRingError, Service};
 use crate::{
-    domain::{AuditEvent, Due, IssuerKey, JWKS_MAX_AGE, KeyId, KeyState, Schedule, Timestamp},
+    domain::{
+        AuditEvent, Due, IssuerKey, JWKS_MAX_AGE, KeyId, KeyState, Outcome, Schedule, Timestamp,
+    },
     ports::{KeyChange, KeyNote, KeyStep, StoreError},
 };
 
@@ -40,7 +42,21 @@ impl Service {
             self.carry_out(due, &keys).await?;
             keys = self.keys.reload(&*self.store).await?;
         }
+        self.report_refused_keys().await?;
         self.destroy_ended().await
+    }
+
+    /// Records each key once that is in the database and not published, because nobody with the
+    /// key-encryption key wrote it.
+    async fn report_refused_keys(&self) -> Result<(), StoreError> {
+        for key in self.keys.unreported() {
+            let mut event = self.event("key.refuse", &*key.kid);
+            event.outcome = Outcome::Refused;
+            event.details = json!({ "reason": "no valid MAC", "state": key.state(), "id": key.id });
+            self.store.append(event).await?;
+            self.keys.reported(key.id);
+        }
+        Ok(())
     }
 
     pub(super) fn schedule<'a>(&self, keys: &'a [IssuerKey]) -> Schedule<'a> {
@@ -71,7 +87,10 @@ impl Service {
             }
             Due::Expire(id) => {
                 let event = self.event("key.retire", kid(id));
-                self.change_keys(vec![KeyStep::Expire(id)], event).await?;
+                if let Some(key) = keys.iter().find(|key| key.id == id) {
+                    let expire = self.keys.keystore().expire(key)?;
+                    self.change_keys(vec![expire], event).await?;
+                }
             }
         }
         Ok(())
@@ -100,7 +119,9 @@ impl Service {
                     steps.push(KeyStep::Retire(key.id));
                 }
                 // Of an algorithm that the issuer no longer uses.
-                KeyState::Pending if key.id != pending => steps.push(KeyStep::Withdraw(key.id)),
+                KeyState::Pending if key.id != pending => {
+                    steps.push(self.keys.keystore().withdraw(key)?);
+                }
                 _ => {}
             }
         }
@@ -192,12 +213,14 @@ impl Service {
             return Ok(());
         }
         for key in self.store.ended_external_keys(&self.issuer).await? {
-            let Some(reference) = key.reference else {
+            let keystore = self.keys.keystore();
+            let Some(reference) = &key.reference else {
                 continue;
             };
-            if self.keys.keystore().destroy(&reference).await {
+            // Whoever writes to the database does not decide which keys are destroyed.
+            if keystore.knows_reference(&key) && keystore.destroy(reference).await {
+                let forget = keystore.forget(&key)?;
                 let event = self.event("key.destroy", key.kid);
-                let forget = KeyStep::Forget(key.id);
                 self.change_keys(vec![forget], event).await?;
             }
         }

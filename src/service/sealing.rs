@@ -4,7 +4,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use zeroize::Zeroizing;
 
-use crate::jose::{SealError, SealingKey};
+use crate::{
+    domain::IssuerKey,
+    jose::{SealError, SealingKey},
+};
 
 /// Reads the key-encryption keys again; `None` where that is not possible now.
 type Reread = Box<dyn Fn() -> Option<Vec<SealingKey>> + Send + Sync>;
@@ -86,15 +89,47 @@ impl Sealing {
             match key.open(kid, record, sealed) {
                 Err(SealError::Open) => {}
                 result => {
-                    self.known
-                        .write()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .present = place;
+                    self.is_present(place);
                     return result;
                 }
             }
         }
         Err(SealError::Open)
+    }
+
+    /// A MAC over a key's record under the present key; see [`SealingKey::vouch`].
+    ///
+    /// # Errors
+    /// [`SealError::Seal`].
+    pub fn vouch(&self, key: &IssuerKey) -> Result<String, SealError> {
+        self.present()?.vouch(key)
+    }
+
+    /// Whether any of the keys vouches for a key's record.
+    #[must_use]
+    pub fn vouches(&self, key: &IssuerKey) -> bool {
+        self.try_vouch(key) || (key.mac.is_some() && self.read_again() && self.try_vouch(key))
+    }
+
+    fn try_vouch(&self, key: &IssuerKey) -> bool {
+        let keys = self.all();
+        let place = keys.iter().position(|known| known.vouches(key));
+        if let Some(place) = place {
+            self.is_present(place);
+        }
+        place.is_some()
+    }
+
+    /// Whether the present key is from a time when records had no MAC.
+    #[must_use]
+    pub fn predates_vouching(&self) -> bool {
+        self.present().is_ok_and(|key| key.predates_vouching())
+    }
+
+    /// What is stored is under the key at that place.
+    fn is_present(&self, place: usize) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.present = place;
     }
 
     /// Whether there is a key that was not known before.

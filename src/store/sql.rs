@@ -94,32 +94,34 @@ pub(super) const ENROL_ENVIRONMENT: &str = "UPDATE environments SET state = 'enr
 
 pub(super) const INSERT_ISSUER_KEY: &str = "INSERT INTO issuer_keys (id, issuer, kid, algorithm, \
      public_key, certificate, sealed, created_at, activated_at, retiring_at, retired_at, reference, \
-     longest_life, wanted_at, seen_at, seen_max_age) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
+     longest_life, wanted_at, seen_at, seen_max_age, mac) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) \
      ON CONFLICT DO NOTHING";
 
 pub(super) const SELECT_ISSUER_KEYS: &str = "SELECT id, issuer, kid, algorithm, public_key, \
-     certificate, sealed, reference, created_at, activated_at, retiring_at, retired_at, \
+     certificate, sealed, reference, mac, created_at, activated_at, retiring_at, retired_at, \
      longest_life, wanted_at, seen_at, seen_max_age FROM issuer_keys \
      WHERE issuer = $1 AND retired_at IS NULL ORDER BY created_at, id";
 
 pub(super) const SELECT_ISSUER_KEY: &str = "SELECT id, issuer, kid, algorithm, public_key, \
-     certificate, sealed, reference, created_at, activated_at, retiring_at, retired_at, \
+     certificate, sealed, reference, mac, created_at, activated_at, retiring_at, retired_at, \
      longest_life, wanted_at, seen_at, seen_max_age FROM issuer_keys \
      WHERE id = $1";
 
-pub(super) const SELECT_SEALED_KEY: &str = "SELECT id, issuer, kid, algorithm, public_key, \
-     certificate, sealed, reference, created_at, activated_at, retiring_at, retired_at, \
+pub(super) const SELECT_BOUND_KEY: &str = "SELECT id, issuer, kid, algorithm, public_key, \
+     certificate, sealed, reference, mac, created_at, activated_at, retiring_at, retired_at, \
      longest_life, wanted_at, seen_at, seen_max_age FROM issuer_keys \
-     WHERE sealed IS NOT NULL LIMIT 1";
+     WHERE sealed IS NOT NULL OR mac IS NOT NULL \
+     ORDER BY sealed IS NULL LIMIT 1";
 
-pub(super) const SELECT_SEALED_KEYS: &str = "SELECT id, issuer, kid, algorithm, public_key, \
-     certificate, sealed, reference, created_at, activated_at, retiring_at, retired_at, \
+pub(super) const SELECT_BOUND_KEYS: &str = "SELECT id, issuer, kid, algorithm, public_key, \
+     certificate, sealed, reference, mac, created_at, activated_at, retiring_at, retired_at, \
      longest_life, wanted_at, seen_at, seen_max_age FROM issuer_keys \
-     WHERE sealed IS NOT NULL ORDER BY created_at, id";
+     WHERE sealed IS NOT NULL OR reference IS NOT NULL OR retired_at IS NULL \
+     ORDER BY created_at, id";
 
 pub(super) const SELECT_ENDED_EXTERNAL_KEYS: &str = "SELECT id, issuer, kid, algorithm, public_key, \
-     certificate, sealed, reference, created_at, activated_at, retiring_at, retired_at, \
+     certificate, sealed, reference, mac, created_at, activated_at, retiring_at, retired_at, \
      longest_life, wanted_at, seen_at, seen_max_age FROM issuer_keys WHERE issuer = $1 \
      AND reference IS NOT NULL AND (retiring_at IS NOT NULL OR retired_at IS NOT NULL) \
      ORDER BY created_at, id";
@@ -133,20 +135,25 @@ pub(super) const ACTIVATE_KEY: &str = "UPDATE issuer_keys SET activated_at = $2,
 pub(super) const RETIRE_KEY: &str = "UPDATE issuer_keys SET retiring_at = $2, sealed = NULL \
      WHERE id = $1 AND activated_at IS NOT NULL AND retiring_at IS NULL AND retired_at IS NULL";
 
-pub(super) const EXPIRE_KEY: &str = "UPDATE issuer_keys SET retired_at = $2 \
+pub(super) const EXPIRE_KEY: &str = "UPDATE issuer_keys SET retired_at = $2, mac = $3 \
      WHERE id = $1 AND retiring_at IS NOT NULL AND retired_at IS NULL";
 
-pub(super) const WITHDRAW_KEY: &str = "UPDATE issuer_keys SET retired_at = $2, sealed = NULL \
+pub(super) const WITHDRAW_KEY: &str = "UPDATE issuer_keys SET retired_at = $2, sealed = NULL, \
+     mac = $3 \
      WHERE id = $1 AND retired_at IS NULL";
 
 pub(super) const WANT_KEY: &str = "UPDATE issuer_keys SET wanted_at = $2 WHERE id = $1 \
      AND wanted_at IS NULL AND activated_at IS NULL AND retired_at IS NULL";
 
-pub(super) const FORGET_KEY: &str = "UPDATE issuer_keys SET reference = NULL WHERE id = $1 \
+pub(super) const FORGET_KEY: &str = "UPDATE issuer_keys SET reference = NULL, mac = $2 WHERE id = $1 \
      AND reference IS NOT NULL AND (retiring_at IS NOT NULL OR retired_at IS NOT NULL)";
 
 pub(super) const RESEAL_KEY: &str =
     "UPDATE issuer_keys SET sealed = $3 WHERE id = $1 AND sealed = $2";
+
+/// `$2` is empty where there was no MAC.
+pub(super) const VOUCH_FOR_KEY: &str = "UPDATE issuer_keys SET mac = $3, certificate = $4 \
+     WHERE id = $1 AND COALESCE(mac, '') = $2";
 
 pub(super) const NOTE_TOKEN_LIFE: &str = "UPDATE issuer_keys \
      SET longest_life = CASE WHEN longest_life < $2 THEN $2 ELSE longest_life END \

@@ -37,6 +37,7 @@ mod secrets;
 mod start;
 mod stop;
 mod times;
+mod vouching;
 mod wire;
 mod world;
 

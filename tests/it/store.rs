@@ -47,6 +47,7 @@ macro_rules! conformance {
                 issuer_keys_that_collide,
                 issuer_keys_step_by_step,
                 issuer_keys_step_only_from_their_state,
+                issuer_keys_are_vouched_for,
                 issuer_keys_are_noted,
                 outstanding_tokens,
                 the_newest_time,

@@ -49,6 +49,8 @@ impl From<KeyStatus> for KeyView {
 #[derive(Serialize)]
 pub(super) struct Keys {
     items: Vec<KeyView>,
+    /// Keys in the database that are not published, because their records lack a valid MAC.
+    refused_kids: Vec<String>,
     /// By how much the server's clock is behind a time that was seen before.
     clock_behind_seconds: u64,
 }
@@ -57,6 +59,7 @@ impl From<KeyReport> for Keys {
     fn from(report: KeyReport) -> Self {
         Self {
             items: report.keys.into_iter().map(Into::into).collect(),
+            refused_kids: report.refused,
             clock_behind_seconds: report.clock_behind.as_secs(),
         }
     }

@@ -43,8 +43,8 @@ impl IssuerKeyStore for SqliteStore {
             .collect()
     }
 
-    async fn any_sealed_key(&self) -> Result<Option<IssuerKey>, StoreError> {
-        query_as::<_, IssuerKeyRow>(sql::SELECT_SEALED_KEY)
+    async fn any_bound_key(&self) -> Result<Option<IssuerKey>, StoreError> {
+        query_as::<_, IssuerKeyRow>(sql::SELECT_BOUND_KEY)
             .fetch_optional(&self.readers)
             .await
             .map_err(store_error)?
@@ -52,8 +52,8 @@ impl IssuerKeyStore for SqliteStore {
             .transpose()
     }
 
-    async fn sealed_keys(&self) -> Result<Vec<IssuerKey>, StoreError> {
-        query_as::<_, IssuerKeyRow>(sql::SELECT_SEALED_KEYS)
+    async fn bound_keys(&self) -> Result<Vec<IssuerKey>, StoreError> {
+        query_as::<_, IssuerKeyRow>(sql::SELECT_BOUND_KEYS)
             .fetch_all(&self.readers)
             .await
             .map_err(store_error)?
@@ -209,6 +209,7 @@ async fn insert(connection: &mut SqliteConnection, key: &IssuerKey) -> Result<bo
         .bind(key.facts.wanted_at.map(Timestamp::ms))
         .bind(key.facts.seen_at.map(Timestamp::ms))
         .bind(whole_seconds(key.facts.seen_max_age))
+        .bind(key.mac.as_deref())
         .execute(connection)
         .await
         .map_err(store_error)?;
@@ -228,14 +229,30 @@ async fn take(
             .bind(at.ms())
             .bind(whole_seconds(*life)),
         KeyStep::Retire(id) => query(sql::RETIRE_KEY).bind(id.to_string()).bind(at.ms()),
-        KeyStep::Expire(id) => query(sql::EXPIRE_KEY).bind(id.to_string()).bind(at.ms()),
-        KeyStep::Withdraw(id) => query(sql::WITHDRAW_KEY).bind(id.to_string()).bind(at.ms()),
+        KeyStep::Expire(id, mac) => query(sql::EXPIRE_KEY)
+            .bind(id.to_string())
+            .bind(at.ms())
+            .bind(mac),
+        KeyStep::Withdraw(id, mac) => query(sql::WITHDRAW_KEY)
+            .bind(id.to_string())
+            .bind(at.ms())
+            .bind(mac),
         KeyStep::Want(id) => query(sql::WANT_KEY).bind(id.to_string()).bind(at.ms()),
-        KeyStep::Forget(id) => query(sql::FORGET_KEY).bind(id.to_string()),
+        KeyStep::Forget(id, mac) => query(sql::FORGET_KEY).bind(id.to_string()).bind(mac),
         KeyStep::Reseal { id, from, to } => query(sql::RESEAL_KEY)
             .bind(id.to_string())
             .bind(from)
             .bind(to),
+        KeyStep::Vouch {
+            id,
+            from,
+            to,
+            certificate,
+        } => query(sql::VOUCH_FOR_KEY)
+            .bind(id.to_string())
+            .bind(from.as_deref().unwrap_or_default())
+            .bind(to)
+            .bind(certificate),
     };
     match update.execute(connection).await {
         Ok(taken) => Ok(taken.rows_affected() == 1),

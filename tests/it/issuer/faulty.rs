@@ -134,8 +134,8 @@ delegate!(EnrolmentStore {
 
 delegate!(IssuerKeyStore {
     no_reads issuer_keys(issuer: &Issuer) -> Vec<IssuerKey>;
-    no_reads any_sealed_key() -> Option<IssuerKey>;
-    no_reads sealed_keys() -> Vec<IssuerKey>;
+    no_reads any_bound_key() -> Option<IssuerKey>;
+    no_reads bound_keys() -> Vec<IssuerKey>;
     no_writes create_issuer_keys(keys: &[IssuerKey], event: AuditEvent) -> InsertOutcome;
     no_reads issuer_key(id: KeyId) -> Option<IssuerKey>;
     no_writes change_issuer_keys(

@@ -672,6 +672,19 @@ async fn external_keys_are_made_used_and_destroyed() {
         .iter()
         .filter(|record| record.action == "key.destroy");
     assert_eq!(destroyed.count(), 1);
+    // Whoever writes to the database does not choose what is destroyed.
+    let alive = outsider.alive();
+    let pool = world.sql().await;
+    sqlx::query(
+        "UPDATE issuer_keys SET reference = 'outside-1' \
+         WHERE retired_at IS NOT NULL AND reference IS NULL",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    pool.close().await;
+    replica.service.keep_keys().await.unwrap();
+    assert_eq!(outsider.alive(), alive);
     // A server whose settings name no keystore says so, and keeps what it has.
     let error = world.service.keep_keys().await.unwrap_err().to_string();
     assert!(error.contains("is in an external keystore"), "{error}");

@@ -3,16 +3,10 @@
 use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
-    sync::Arc,
     time::Duration,
 };
 
 use http::Method;
-use idp::{
-    domain::{AuditEvent, Issuer, KeyState, SystemClock, SystemRandom},
-    ports::{InsertOutcome, IssuerKeyStore as _, Store as _},
-    store::PostgresStore,
-};
 use serde_json::json;
 
 use super::world::{RECOVERY, Replicas, get, until};
@@ -40,30 +34,21 @@ async fn changes_reach_every_replica() {
     assert_eq!(status, 401, "a jti is used up on all replicas: {body}");
     assert_eq!(client.ask(&second, &fresh("b")).await.unwrap().0, 200);
 
-    // A key that something else publishes.
-    let store = PostgresStore::open(&replicas.postgres.url(), Arc::new(SystemClock))
-        .await
-        .unwrap();
-    let issuer: Issuer = first.parse().unwrap();
-    let keys = store.issuer_keys(&issuer).await.unwrap();
-    let mut key = keys
-        .into_iter()
-        .find(|key| key.state() == KeyState::Pending)
-        .unwrap();
-    key.id = idp::domain::KeyId::new(&SystemClock, &SystemRandom);
-    key.kid = "published-by-another".to_owned();
-    key.sealed = None;
-    key.activated_at = Some(key.created_at);
-    key.retiring_at = Some(key.created_at);
-    let event = AuditEvent::new(&SystemClock, &SystemRandom, "key.create", "test");
-    let inserted = store.create_issuer_keys(&[key], event).await.unwrap();
-    assert_eq!(inserted, InsertOutcome::Inserted);
-    store.close().await;
+    // A key that one replica makes.
+    let rotated = administer(
+        &first,
+        &replicas.admin_token,
+        Method::POST,
+        "/keys/rotate",
+        json!({ "emergency": true, "force": true }),
+    )
+    .await;
+    let made = rotated["pending_kid"].as_str().unwrap();
     for url in replicas.urls() {
         let seen = async || {
             let (_, body) = get(client, &format!("{url}/.well-known/jwks.json")).await;
             let body = String::from_utf8(body).unwrap();
-            body.contains("published-by-another").then_some(())
+            body.contains(made).then_some(())
         };
         until("the key", SOON, seen).await;
     }

@@ -616,7 +616,7 @@ pub(super) async fn credentials(database: &impl Database) {
 pub(super) async fn issuer_keys(database: &impl Database) {
     let world = World::new(database).await;
     let store = &world.store;
-    assert_eq!(store.any_sealed_key().await.unwrap(), None);
+    assert_eq!(store.any_bound_key().await.unwrap(), None);
     let mut active = world.issuer_key("active", issuer().as_str());
     active.activated_at = Some(world.now());
     let pending = world.issuer_key("pending", issuer().as_str());
@@ -650,11 +650,12 @@ pub(super) async fn issuer_keys(database: &impl Database) {
     );
     let absent = world.issuer_key("x", issuer().as_str());
     assert_eq!(store.issuer_key(absent.id).await.unwrap(), None);
-    let sealed = store.any_sealed_key().await.unwrap().unwrap();
+    let sealed = store.any_bound_key().await.unwrap().unwrap();
     assert!(sealed.sealed.is_some());
     assert_eq!(
-        store.sealed_keys().await.unwrap(),
-        [&keys[0], &keys[1], &keys[3]].map(Clone::clone)
+        store.bound_keys().await.unwrap(),
+        keys,
+        "the retired one is sealed, which none should be"
     );
 }
 
@@ -868,10 +869,16 @@ pub(super) async fn issuer_keys_step_by_step(database: &impl Database) {
     assert_eq!(retiring.retiring_at, Some(world.now()));
 
     assert_eq!(
-        change(&world, &[KeyStep::Expire(first.id)]).await,
+        change(
+            &world,
+            &[KeyStep::Expire(first.id, Some("expired".to_owned()))]
+        )
+        .await,
         KeyChange::Applied
     );
-    assert_eq!(stored(&world, &first).await.state(), KeyState::Retired);
+    let expired = stored(&world, &first).await;
+    assert_eq!(expired.state(), KeyState::Retired);
+    assert_eq!(expired.mac.as_deref(), Some("expired"));
     assert_eq!(world.store.issuer_keys(&issuer()).await.unwrap().len(), 2);
 
     let (from, to) = ("sealed".to_owned(), "sealed anew".to_owned());
@@ -895,14 +902,23 @@ pub(super) async fn issuer_keys_step_by_step(database: &impl Database) {
         []
     );
     assert_eq!(
-        change(&world, &[KeyStep::Withdraw(external.id)]).await,
+        change(
+            &world,
+            &[KeyStep::Withdraw(external.id, Some("withdrawn".to_owned()))]
+        )
+        .await,
         KeyChange::Applied
     );
     let ended = world.store.ended_external_keys(&issuer()).await.unwrap();
     assert_eq!(ended.len(), 1, "though it is retired");
     assert_eq!(ended[0].reference.as_deref(), Some("outside"));
+    assert_eq!(ended[0].mac.as_deref(), Some("withdrawn"));
     assert_eq!(
-        change(&world, &[KeyStep::Forget(external.id)]).await,
+        change(
+            &world,
+            &[KeyStep::Forget(external.id, Some("forgotten".to_owned()))]
+        )
+        .await,
         KeyChange::Applied
     );
     assert_eq!(
@@ -910,16 +926,53 @@ pub(super) async fn issuer_keys_step_by_step(database: &impl Database) {
         []
     );
     assert_eq!(
-        change(&world, &[KeyStep::Withdraw(second.id)]).await,
+        change(&world, &[KeyStep::Withdraw(second.id, None)]).await,
         KeyChange::Applied
     );
-    assert_eq!(stored(&world, &second).await.sealed, None);
+    let forgotten = stored(&world, &external).await.mac;
+    assert_eq!(forgotten.as_deref(), Some("forgotten"));
+    let withdrawn = stored(&world, &second).await;
+    assert_eq!((withdrawn.sealed, withdrawn.mac), (None, None));
     assert_eq!(
         change(&world, &[KeyStep::Create(Box::new(first))]).await,
         KeyChange::Overtaken,
         "its kid was used"
     );
     assert_eq!(first_broken(&world.chain(None).await), None);
+}
+
+pub(super) async fn issuer_keys_are_vouched_for(database: &impl Database) {
+    let world = World::new(database).await;
+    let mut bare = world.issuer_key("bare", issuer().as_str());
+    (bare.sealed, bare.mac) = (None, None);
+    bare.activated_at = Some(world.now());
+    let store = &world.store;
+    let keys = [bare.clone()];
+    store
+        .create_issuer_keys(&keys, world.event(None))
+        .await
+        .unwrap();
+    assert_eq!(store.any_bound_key().await.unwrap(), None);
+    assert_eq!(store.bound_keys().await.unwrap(), keys, "it is published");
+    let vouch = |from: Option<&str>, to: &str| KeyStep::Vouch {
+        id: bare.id,
+        from: from.map(str::to_owned),
+        to: to.to_owned(),
+        certificate: format!("certificate under {to}"),
+    };
+    for (from, to, outcome) in [
+        (Some("x"), "a", KeyChange::Overtaken),
+        (None, "b", KeyChange::Applied),
+        (None, "c", KeyChange::Overtaken),
+        (Some("x"), "d", KeyChange::Overtaken),
+        (Some("b"), "e", KeyChange::Applied),
+    ] {
+        assert_eq!(change(&world, &[vouch(from, to)]).await, outcome, "{to}");
+    }
+    let vouched = stored(&world, &bare).await;
+    assert_eq!(vouched.mac.as_deref(), Some("e"));
+    assert_eq!(vouched.certificate, "certificate under e");
+    assert_eq!(store.any_bound_key().await.unwrap(), Some(vouched));
 }
 
 pub(super) async fn issuer_keys_step_only_from_their_state(database: &impl Database) {
@@ -954,15 +1007,17 @@ pub(super) async fn issuer_keys_step_only_from_their_state(database: &impl Datab
             .map(|key| KeyStep::Retire(key.id))
             .to_vec(),
         [&pending, &active, &retired]
-            .map(|key| KeyStep::Expire(key.id))
+            .map(|key| KeyStep::Expire(key.id, None))
             .to_vec(),
         [&active, &retiring, &retired]
             .map(|key| KeyStep::Want(key.id))
             .to_vec(),
-        keys.each_ref().map(|key| KeyStep::Forget(key.id)).to_vec(),
+        keys.each_ref()
+            .map(|key| KeyStep::Forget(key.id, None))
+            .to_vec(),
         vec![
-            KeyStep::Withdraw(retired.id),
-            KeyStep::Withdraw(absent),
+            KeyStep::Withdraw(retired.id, None),
+            KeyStep::Withdraw(absent, None),
             KeyStep::Activate(absent, life),
             KeyStep::Create(Box::new(another)),
         ],

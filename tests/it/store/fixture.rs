@@ -199,6 +199,7 @@ impl World {
             certificate: "MII=".to_owned(),
             sealed: Some("sealed".to_owned()),
             reference: None,
+            mac: Some(format!("mac of {kid}")),
             created_at: self.now(),
             activated_at: None,
             retiring_at: None,

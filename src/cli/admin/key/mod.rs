@@ -85,6 +85,13 @@ async fn list(api: &Api<'_>) -> Outcome {
     for waits in waits {
         printer.warn(waits);
     }
+    for kid in answer["refused_kids"].as_array().into_iter().flatten() {
+        let kid = kid.as_str().unwrap_or_default();
+        printer.warn(&format!(
+            "key {kid} is in the database and not published: nobody with the key-encryption key wrote \
+             it as it is; find out who writes to the database, then run: idp admin key compromise {kid}"
+        ));
+    }
     let behind = answer["clock_behind_seconds"].as_u64().unwrap_or(0);
     if behind > 0 {
         printer.warn(&format!(

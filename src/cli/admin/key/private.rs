@@ -178,7 +178,7 @@ pub(super) fn reseal(args: &Reseal, context: &Context) -> Outcome {
     let printer = &context.printer;
     let file = done.present_file.display();
     printer.note(&format!(
-        "{} private keys were sealed under the key in {}, {} were before",
+        "{} keys were sealed under the key in {}, {} were before",
         done.resealed,
         new.display(),
         done.already
