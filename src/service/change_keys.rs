@@ -211,6 +211,7 @@ impl Service {
             // Not this installation's: nothing has to take its place.
             _ if !published => {}
             KeyState::Active => {
+                steps.extend(self.clear_the_way());
                 let next = self.make_key().await?;
                 if let Some(pending) = schedule.pending() {
                     warnings.extend(self.unknown(&schedule, pending, now));
@@ -231,7 +232,10 @@ impl Service {
                 }
                 steps.push(KeyStep::Create(Box::new(next)));
             }
-            KeyState::Pending => steps.push(KeyStep::Create(Box::new(self.make_key().await?))),
+            KeyState::Pending => {
+                steps.extend(self.clear_the_way());
+                steps.push(KeyStep::Create(Box::new(self.make_key().await?)));
+            }
             KeyState::Retiring | KeyState::Retired => {}
         }
         let mut event = self.key_event(admin, "key.compromise", kid);

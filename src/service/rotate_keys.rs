@@ -32,6 +32,7 @@ impl Service {
     pub async fn keep_keys(&self) -> Result<(), KeyRingError> {
         self.compare_clock().await?;
         let mut keys = self.keys.reload(&*self.store).await?;
+        self.report_refused_keys().await?;
         if self.look_for_pending(&keys).await? {
             keys = self.keys.reload(&*self.store).await?;
         }
@@ -40,9 +41,13 @@ impl Service {
                 break;
             };
             self.carry_out(due, &keys).await?;
+            let before = keys;
             keys = self.keys.reload(&*self.store).await?;
+            if *before == *keys {
+                // Something stands in the way; not a key after the other is to be made for nothing.
+                break;
+            }
         }
-        self.report_refused_keys().await?;
         self.destroy_ended().await
     }
 
@@ -78,8 +83,9 @@ impl Service {
                 let key = self.make_key().await?;
                 let mut event = self.event("key.create", &*key.kid);
                 event.details = json!({ "algorithm": key.algorithm.as_str() });
-                self.change_keys(vec![KeyStep::Create(Box::new(key))], event)
-                    .await?;
+                let mut steps = self.clear_the_way();
+                steps.push(KeyStep::Create(Box::new(key)));
+                self.change_keys(steps, event).await?;
             }
             Due::Promote(id) => {
                 let event = self.event("key.rotate", kid(id));
@@ -96,6 +102,18 @@ impl Service {
         Ok(())
     }
 
+    /// Withdraws what is in the place of a new key and is not published: there is one pending key of an
+    /// algorithm, and whoever writes to the database must not keep the keys from rotating.
+    pub(super) fn clear_the_way(&self) -> Vec<KeyStep> {
+        let stands_there = |key: &&IssuerKey| {
+            key.algorithm == self.keys.algorithm()
+                && matches!(key.state(), KeyState::Pending | KeyState::Active)
+        };
+        let refused = self.keys.refused();
+        let steps = refused.iter().filter(stands_there);
+        steps.map(|key| KeyStep::Withdraw(key.id, None)).collect()
+    }
+
     pub(super) async fn make_key(&self) -> Result<IssuerKey, KeyRingError> {
         let keystore = self.keys.keystore();
         keystore.make(&*self.clock, &*self.random).await
@@ -110,7 +128,7 @@ impl Service {
         mut event: AuditEvent,
     ) -> Result<KeyChange, KeyRingError> {
         let next = self.make_key().await?;
-        let mut steps = Vec::new();
+        let mut steps = self.clear_the_way();
         let mut retired = Vec::new();
         for key in keys {
             match key.state() {
