@@ -212,6 +212,39 @@ mod tests {
             );
         }
 
+        /// Kinds of principals that do not exist yet, and deeper ones.
+        #[test]
+        fn no_other_kind_is_admitted(scope in scope(), kind in "[a-df-z][a-z]{2}", deep: bool, project in optional()) {
+            let policy = policy(scope, AwsClaims::default(), Hardening::default());
+            let project = project.map(|id| format!("/prj:{id}")).unwrap_or_default();
+            let below = if deep { format!("/{kind}:{}", IDS[1]) } else { String::new() };
+            let sub = format!("org:{}{project}/{kind}:{}{below}", scope.organization, IDS[0]);
+            let keys = [
+                ("idp.example.com/o/1:aud", "sts.amazonaws.com"),
+                ("idp.example.com/o/1:sub", sub.as_str()),
+            ];
+            prop_assert!(!allows(&policy, "sts:AssumeRoleWithWebIdentity", PROVIDER, &keys));
+        }
+
+        #[test]
+        fn lint_finds_nothing(
+            scope in scope(),
+            session_tags: bool,
+            source_identity: bool,
+            role_pin: bool,
+            network in 0_usize..3,
+        ) {
+            let (ips, vpces) = match network {
+                0 => (vec!["203.0.113.0/24".parse().unwrap()], vec![]),
+                1 => (vec![], vec!["vpce-0123456789abcdef0".to_owned()]),
+                _ => (vec![], vec![]),
+            };
+            let hardening = Hardening::new(ips, vpces, None, role_pin).unwrap();
+            let claims = AwsClaims { session_tags, source_identity, role_pin };
+            let codes = policy(scope, claims, hardening).lint_codes().unwrap();
+            prop_assert!(codes.is_empty(), "{codes:?}");
+        }
+
         #[test]
         fn no_other_text_for_a_subject_is_admitted(scope in scope(), sub in "[a-z0-9:/*?${}.-]{0,60}") {
             let policy = policy(scope, AwsClaims::default(), Hardening::default());
@@ -244,6 +277,24 @@ mod tests {
         let vpces = Hardening::new(vec![], vec![vpce.to_owned()], None, false).unwrap();
         assert!(allowed(&vpces, &[("aws:SourceVpce", vpce)]));
         assert!(!allowed(&vpces, &[]));
+        let networks = ["203.0.113.0/24", "2001:db8::/32"].map(|net| net.parse().unwrap());
+        let ips = Hardening::new(networks.to_vec(), vec![], None, false).unwrap();
+        for (address, inside) in [
+            ("203.0.113.7", true),
+            ("203.0.114.7", false),
+            ("2001:db8::7", true),
+            ("2001:db9::7", false),
+        ] {
+            assert_eq!(
+                allowed(&ips, &[("aws:SourceIp", address)]),
+                inside,
+                "{address}"
+            );
+        }
+        assert!(
+            !allowed(&ips, &[]),
+            "through a VPC endpoint there is no aws:SourceIp"
+        );
         let pin = Hardening::new(vec![], vec![], None, true).unwrap();
         assert!(allowed(&pin, &[("sts:RoleAuthorizedByIdp", "true")]));
         assert!(!allowed(&pin, &[("sts:RoleAuthorizedByIdp", "false")]));

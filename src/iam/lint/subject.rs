@@ -1,5 +1,6 @@
 //! Patterns for `sub`. A wildcard of IAM's takes `/` and `:` too, so that only one at the very end of
-//! the last segment stays in its segment.
+//! the last segment stays in its segment. One that stands for a whole id does no harm where every kind
+//! is written out: ids hold neither separator, so `org:O/prj:*/env:*` takes environments of `O` only.
 
 use super::{Hit, rule};
 use crate::iam::{Element, Value};
@@ -29,9 +30,31 @@ pub(super) fn lint<'a>(here: Element<'a>, value: &Value, hits: &mut Vec<Hit<'a>>
         return;
     }
     let segments: Vec<&str> = plain.split('/').collect();
+    if is_environments(&segments) {
+        return;
+    }
     for (at, segment) in segments.iter().enumerate() {
         let last = at + 1 == segments.len();
         segment_of_ours(here, written, segment, last, hits);
+    }
+}
+
+/// Whether these are environments in the form that subjects have, each id whole or wholly open, and the
+/// organisation's written out.
+fn is_environments(segments: &[&str]) -> bool {
+    let id = |segment: &str, kind: &str| {
+        segment
+            .strip_prefix(kind)
+            .is_some_and(|id| id == "*" || !id.contains(['*', '?']))
+    };
+    match segments {
+        [organization, environment] => {
+            !organization.contains(['*', '?']) && id(environment, "env:")
+        }
+        [organization, project, environment] => {
+            !organization.contains(['*', '?']) && id(project, "prj:") && id(environment, "env:")
+        }
+        _ => false,
     }
 }
 
@@ -61,7 +84,7 @@ fn segment_of_ours<'a>(
             rule::CROSSES,
             here,
             written,
-            "write whole ids up to the last segment, and \"env:*\" there",
+            "write every kind out, and \"*\" for whole ids only: \"org:ORG_ID/prj:*/env:*\"",
         ));
     } else {
         hits.push(Hit::new(
