@@ -142,6 +142,17 @@ impl SessionTags {
         ));
         Ok(Self(tags))
     }
+
+    /// Every tag's key and value.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.0.iter().map(|(key, value)| (*key, value.as_str()))
+    }
+
+    /// The keys that a session which is chained from this one keeps and cannot change.
+    pub fn transitive_keys(&self) -> impl Iterator<Item = &'static str> {
+        let there = |key: &&str| self.0.iter().any(|(other, _)| other == key);
+        TRANSITIVE.into_iter().filter(there)
+    }
 }
 
 /// `{"principal_tags": {"KEY": ["VALUE"]}, "transitive_tag_keys": ["KEY"]}`, the form in which AWS
@@ -156,8 +167,7 @@ impl Serialize for SessionTags {
                 serializer.collect_map(self.0.iter().map(|(key, value)| (key, [value])))
             }
         }
-        let there = |key: &&str| self.0.iter().any(|(other, _)| other == key);
-        let transitive: Vec<_> = TRANSITIVE.into_iter().filter(there).collect();
+        let transitive: Vec<_> = self.transitive_keys().collect();
         let mut map = serializer.serialize_map(Some(2))?;
         map.serialize_entry("principal_tags", &Values(&self.0))?;
         map.serialize_entry("transitive_tag_keys", &transitive)?;

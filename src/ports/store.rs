@@ -207,6 +207,8 @@ pub struct ListedPrincipal {
     pub state: EnvironmentState,
     /// The audiences that its tokens can be for.
     pub audiences: Arc<[Audience]>,
+    /// The roles that its tokens may be pinned to; any if `None`.
+    pub role_arns: Option<Vec<RoleArn>>,
 }
 
 /// Everything that can ask for tokens.

@@ -1,9 +1,13 @@
 //! Which principals a trust policy of somebody's AWS account lets in.
 
-use super::{AdminRefusal, Administrator, Page, Service};
+use std::collections::HashMap;
+
+use super::{AdminRefusal, Administrator, Page, Service, StoreError, admission::Question};
 use crate::{
-    domain::{EnvironmentId, Issuer, OrganizationId},
-    iam::{ASSUME, Document, Policy, PrincipalKind, Principals, Request, WebIdentityRequest},
+    domain::{
+        AwsProfile, EnvironmentId, Name, Organization, OrganizationId, ProjectId, RoleArn, TagNames,
+    },
+    iam::Document,
     ports::ListedPrincipal,
 };
 
@@ -16,6 +20,8 @@ const MOST_SCANNED: u64 = 100_000;
 pub struct FindAdmitted {
     /// The policy as JSON.
     pub trust_policy: String,
+    /// The role that has the policy, where that is known.
+    pub role: Option<RoleArn>,
     /// Of this organisation only.
     pub organization: Option<OrganizationId>,
     /// Where to go on, and how many to find.
@@ -43,8 +49,9 @@ pub struct AdmittedPage {
 }
 
 impl Service {
-    /// Finds principals that the policy lets in, stopped ones too. Conditions on what only STS can
-    /// know count as met.
+    /// Finds principals that the policy lets in with the tokens that they would get, stopped ones too.
+    /// Conditions on what only STS can know count as met; so does a condition on the role pin where the
+    /// role is not known.
     ///
     /// # Errors
     /// Not a trust policy, or none for this issuer; the organisation is not there or out of reach;
@@ -59,9 +66,13 @@ impl Service {
         if let Some(organization) = organization {
             self.organization(admin, organization).await?;
         }
-        let mut question = Question::new(&policy, &self.issuer, self.clock.now()).ok_or(
-            AdminRefusal::Invalid("trust_policy: no statement names the provider of this issuer"),
-        )?;
+        let mut question =
+            Question::new(&policy, find.role.as_ref(), &self.issuer, self.clock.now()).ok_or(
+                AdminRefusal::Invalid(
+                    "trust_policy: no statement names the provider of this issuer",
+                ),
+            )?;
+        let mut tenants = Tenants::default();
         let mut found = AdmittedPage {
             items: Vec::new(),
             scanned: 0,
@@ -76,7 +87,8 @@ impl Service {
                 let id = principal.subject.environment;
                 found.scanned += 1;
                 page.after = Some(id);
-                if let Some(audience) = question.admits(&principal) {
+                let profile = self.profile(&principal, &mut tenants).await?;
+                if let Some(audience) = question.admits(&principal, &profile) {
                     found.items.push(Admitted {
                         principal,
                         audience,
@@ -96,93 +108,57 @@ impl Service {
             }
         }
     }
-}
-
-/// A policy, and a request that differs from principal to principal in `sub` and `aud` only.
-struct Question<'a> {
-    policy: &'a Policy,
-    principal: crate::iam::Principal,
-    context: crate::iam::Context,
-    sub_key: String,
-    aud_key: String,
-    subject: String,
-}
-
-impl<'a> Question<'a> {
-    /// `None` where the policy does not name the issuer's provider.
-    fn new(policy: &'a Policy, issuer: &Issuer, now: crate::domain::Timestamp) -> Option<Self> {
-        let provider = issuer.provider();
-        let arn = provider_arn(policy, provider)?;
-        let request = WebIdentityRequest {
-            provider: provider.to_owned(),
-            account: arn.split(':').nth(4).unwrap_or_default().to_owned(),
-            provider_arn: arn,
-            subject: String::new(),
-            audience: String::new(),
-            methods: Vec::new(),
-            tags: Vec::new(),
-            transitive_tag_keys: Vec::new(),
-            source_identity: None,
-            authorized_by_idp: false,
-            session_name: None,
-            source_ip: None,
-            now,
-        };
-        Some(Self {
-            policy,
-            principal: request.principal(),
-            context: request.context_from_afar(),
-            sub_key: format!("{provider}:sub"),
-            aud_key: format!("{provider}:aud"),
-            subject: String::new(),
-        })
-    }
-
-    /// The first of a principal's audiences with which it is let in.
-    fn admits(&mut self, principal: &ListedPrincipal) -> Option<usize> {
-        use std::fmt::Write as _;
-
-        self.subject.clear();
-        // Writing to a text cannot fail.
-        let _ = write!(self.subject, "{}", principal.subject);
-        self.context.reset(&self.sub_key, &self.subject);
-        principal.audiences.iter().position(|audience| {
-            self.context.reset(&self.aud_key, audience.as_str());
-            let request = Request {
-                action: ASSUME,
-                principal: &self.principal,
-                context: &self.context,
-            };
-            self.policy.decide(&request).is_allowed()
-        })
-    }
-}
-
-/// The ARN under which a policy names a provider, in whatever account; where it trusts every
-/// provider, one that stands for all.
-fn provider_arn(policy: &Policy, provider: &str) -> Option<String> {
-    let listed = policy
-        .statements
-        .iter()
-        .map(|statement| &statement.principals);
-    let mut every = false;
-    for principals in listed {
-        match principals {
-            Principals::Only(listed) => {
-                for (kind, name) in listed {
-                    if *kind != PrincipalKind::Federated {
-                        continue;
-                    }
-                    every |= name == "*";
-                    let named = name.split_once(":oidc-provider/").map(|(_, host)| host);
-                    if named == Some(provider) {
-                        return Some(name.clone());
-                    }
-                }
-            }
-            Principals::AllBut(_) => every = true,
-            Principals::Everyone => {}
+    /// What a principal's tokens for AWS are made of.
+    async fn profile(
+        &self,
+        principal: &ListedPrincipal,
+        tenants: &mut Tenants,
+    ) -> Result<AwsProfile, StoreError> {
+        let id = principal.subject.organization;
+        if !tenants.organizations.contains_key(&id) {
+            let found = self.store.organization(id).await?;
+            tenants.organizations.insert(id, found);
         }
+        let Some(Some(organization)) = tenants.organizations.get(&id) else {
+            return Ok(AwsProfile::default());
+        };
+        let claims = organization.aws_claims;
+        let mut names = None;
+        if claims.session_tags {
+            let project = match principal.subject.project {
+                Some(project) => self.project_name(project, &mut tenants.projects).await?,
+                None => None,
+            };
+            names = Some(TagNames {
+                organization: organization.name.clone(),
+                project,
+                environment: principal.name.clone(),
+            });
+        }
+        Ok(AwsProfile {
+            claims,
+            names,
+            role_arns: principal.role_arns.clone().filter(|_| claims.role_pin),
+        })
     }
-    every.then(|| format!("arn:aws:iam::000000000000:oidc-provider/{provider}"))
+
+    async fn project_name(
+        &self,
+        id: ProjectId,
+        known: &mut HashMap<ProjectId, Option<Name>>,
+    ) -> Result<Option<Name>, StoreError> {
+        if let Some(name) = known.get(&id) {
+            return Ok(name.clone());
+        }
+        let name = self.store.project(id).await?.map(|project| project.name);
+        known.insert(id, name.clone());
+        Ok(name)
+    }
+}
+
+/// What principals share, read once.
+#[derive(Default)]
+struct Tenants {
+    organizations: HashMap<OrganizationId, Option<Organization>>,
+    projects: HashMap<ProjectId, Option<Name>>,
 }

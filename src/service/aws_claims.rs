@@ -1,7 +1,7 @@
 //! The claims for AWS of one token.
 
 use super::TokenRefusal;
-use crate::domain::{Audience, AwsProfile, AwsTokenClaims, Credential, RoleArn, SessionTags};
+use crate::domain::{Audience, AwsProfile, AwsTokenClaims, RoleArn, SessionTags, Subject};
 
 /// What the token for `audience` says to AWS; `role` is the `role_arn` parameter.
 ///
@@ -9,7 +9,8 @@ use crate::domain::{Audience, AwsProfile, AwsTokenClaims, Credential, RoleArn, S
 /// is good for the role that was asked for; without one for the roles of the environment's list.
 /// Where it does not, the parameter has no effect, so that clients can always send it.
 pub(super) fn claims(
-    credential: &Credential,
+    subject: &Subject,
+    aws: &AwsProfile,
     audience: &Audience,
     role: Option<&str>,
 ) -> Result<AwsTokenClaims, TokenRefusal> {
@@ -26,11 +27,10 @@ pub(super) fn claims(
         .map(str::parse)
         .transpose()
         .map_err(|error| TokenRefusal::InvalidRequest(format!("role_arn: {error}")))?;
-    let aws = &credential.aws;
     let tags = aws
         .names
         .as_ref()
-        .map(|names| SessionTags::new(&credential.subject, names))
+        .map(|names| SessionTags::new(subject, names))
         .transpose()
         .map_err(|error| {
             TokenRefusal::InvalidRequest(format!(
@@ -39,18 +39,15 @@ pub(super) fn claims(
         })?;
     Ok(AwsTokenClaims {
         tags,
-        source_identity: aws
-            .claims
-            .source_identity
-            .then_some(credential.subject.environment),
-        roles: pinned(aws, role, credential)?,
+        source_identity: aws.claims.source_identity.then_some(subject.environment),
+        roles: pinned(aws, role, subject)?,
     })
 }
 
 fn pinned(
     aws: &AwsProfile,
     role: Option<RoleArn>,
-    credential: &Credential,
+    subject: &Subject,
 ) -> Result<Vec<RoleArn>, TokenRefusal> {
     if !aws.claims.role_pin {
         return Ok(Vec::new());
@@ -62,7 +59,7 @@ fn pinned(
             let list: Vec<_> = list.iter().map(ToString::to_string).collect();
             Err(TokenRefusal::InvalidTarget(format!(
                 "role_arn: {role} is not a role of environment {} ({}); an administrator can add it",
-                credential.subject.environment,
+                subject.environment,
                 list.join(", ")
             )))
         }

@@ -191,7 +191,12 @@ impl Service {
         }
         let audience = allowed_audience(&request.audience, credential)?;
         let lifetime = self.lifetime(request.ttl.as_deref())?;
-        let aws = aws_claims::claims(credential, &audience, request.role_arn.as_deref())?;
+        let aws = aws_claims::claims(
+            &credential.subject,
+            &credential.aws,
+            &audience,
+            request.role_arn.as_deref(),
+        )?;
         // A stop waits for mints that were recorded before it, until they are signed.
         let _in_flight = self.in_flight.read().await;
         // A rotation between reading the ring and the commit is seen by the transaction; the second

@@ -1,6 +1,7 @@
 //! Use cases, one verb a function: enrol, issue a token, administer. The key ring lives here.
 
 mod administer;
+mod admission;
 mod admitted;
 mod assertion;
 mod authenticate_admin;

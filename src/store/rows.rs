@@ -229,6 +229,7 @@ pub(super) struct PrincipalColumns<'a> {
     pub(super) name: &'a str,
     pub(super) state: &'a str,
     pub(super) audiences: &'a str,
+    pub(super) role_arns: Option<&'a str>,
 }
 
 impl PrincipalReader {
@@ -246,6 +247,7 @@ impl PrincipalReader {
             state: EnvironmentState::from_name(row.state)
                 .ok_or_else(|| corrupt("environments.state", format!("{:?} is none", row.state)))?,
             audiences: self.audiences(row.audiences)?,
+            role_arns: optional_json("environments.role_arns", row.role_arns)?,
         })
     }
 

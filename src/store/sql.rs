@@ -50,11 +50,11 @@ pub(super) const SELECT_ENVIRONMENTS_OF_PROJECT: &str = "SELECT id, organization
      WHERE organization_id = $1 AND project_id = $4 AND id > $2 ORDER BY id LIMIT $3";
 
 pub(super) const SELECT_PRINCIPALS: &str = "SELECT e.id, e.organization_id, e.project_id, e.name, \
-     e.state, o.audiences FROM environments e JOIN organizations o ON o.id = e.organization_id \
+     e.state, o.audiences, e.role_arns FROM environments e JOIN organizations o ON o.id = e.organization_id \
      WHERE e.id > $1 ORDER BY e.id LIMIT $2";
 
 pub(super) const SELECT_PRINCIPALS_OF_ORGANIZATION: &str = "SELECT e.id, e.organization_id, \
-     e.project_id, e.name, e.state, o.audiences FROM environments e \
+     e.project_id, e.name, e.state, o.audiences, e.role_arns FROM environments e \
      JOIN organizations o ON o.id = e.organization_id \
      WHERE e.organization_id = $3 AND e.id > $1 ORDER BY e.id LIMIT $2";
 

@@ -112,7 +112,10 @@ async fn admits(
     context: &Context,
 ) -> Outcome {
     let printer = &context.printer;
-    let body = json!({ "trust_policy": document.policy, "organization_id": org });
+    let role = document.role.as_ref().map(|role| role.arn.to_string());
+    let body = json!({
+        "trust_policy": document.policy, "organization_id": org, "role_arn": role,
+    });
     let (mut admitted, mut stopped, mut scanned) = (0_u64, 0_u64, 0_u64);
     let mut cursor: Option<String> = None;
     if printer.json {

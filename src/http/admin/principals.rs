@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::{authentication::Admin, page::Parameters};
 use crate::{
-    domain::{EnvironmentId, EnvironmentState, Name, OrganizationId, ProjectId},
+    domain::{EnvironmentId, EnvironmentState, Name, OrganizationId, ProjectId, RoleArn},
     http::{AppState, body, error::HttpError},
     service::{Admitted, FindAdmitted, Page},
 };
@@ -20,6 +20,8 @@ pub(super) struct AdmittedBody {
     /// Unread, so that repeated members in it are found.
     trust_policy: Box<RawValue>,
     organization_id: Option<OrganizationId>,
+    /// The role that has the policy.
+    role_arn: Option<RoleArn>,
 }
 
 #[derive(Deserialize)]
@@ -75,6 +77,7 @@ pub(super) async fn admitted(
 ) -> Result<Json<AdmittedItems>, HttpError> {
     let find = FindAdmitted {
         trust_policy: body.trust_policy.get().to_owned(),
+        role: body.role_arn,
         organization: body.organization_id,
         page: Page {
             after: query.cursor,

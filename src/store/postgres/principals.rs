@@ -42,6 +42,7 @@ impl PrincipalStore for PostgresStore {
                 name: row.try_get(3).map_err(store_error)?,
                 state: row.try_get(4).map_err(store_error)?,
                 audiences: row.try_get(5).map_err(store_error)?,
+                role_arns: row.try_get(6).map_err(store_error)?,
             })?);
         }
         Ok(found)

@@ -168,3 +168,111 @@ async fn the_command_lists_them_and_counts_the_stopped_apart() {
     assert_eq!(items.len(), 2);
     assert_eq!(items[0]["subject"], subject(&one));
 }
+
+/// What the tokens of an organisation carry for AWS decides too.
+#[tokio::test]
+async fn principals_are_asked_for_with_the_tokens_that_they_would_get() {
+    const ROLE: &str = "arn:aws:iam::123456789012:role/demo";
+    const OTHER: &str = "arn:aws:iam::123456789012:role/other";
+
+    let world = World::start().await;
+    let (one, two) = (
+        world.ticket().await.environment,
+        world.ticket().await.environment,
+    );
+    let organization = world.organization;
+    let all = policy(&world, "StringLike", &format!("org:{organization}/env:*"));
+    let with = |actions: &[&str], operator: &str, key: &str, value: &str| {
+        let mut policy = all.clone();
+        let statement = &mut policy["Statement"][0];
+        statement["Action"] = json!(actions);
+        if !key.is_empty() {
+            statement["Condition"][operator][key] = json!(value);
+        }
+        policy
+    };
+    let who = async |policy: &Value, role: Option<&str>| {
+        let body = json!({ "trust_policy": policy, "role_arn": role });
+        let (items, _) = admitted(&world, &body, 100).await;
+        let ids = items
+            .iter()
+            .map(|item| item["id"].as_str().unwrap().to_owned());
+        ids.collect::<Vec<_>>()
+    };
+    let turn = async |switches: Value| {
+        let target = format!("/api/v1/organizations/{organization}");
+        let body = json!({ "aws_claims": switches });
+        let answer = world.admin(Request::json("PATCH", &target, &body)).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    };
+    let update = async |id: &str, body: Value| {
+        let target = format!("/api/v1/environments/{id}");
+        let answer = world.admin(Request::json("PATCH", &target, &body)).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    };
+    let (assume, tag, identify) = (
+        "sts:AssumeRoleWithWebIdentity",
+        "sts:TagSession",
+        "sts:SetSourceIdentity",
+    );
+    let (nobody, both) = (Vec::<String>::new(), vec![one.clone(), two.clone()]);
+
+    let tagged = with(
+        &[assume, tag],
+        "StringEquals",
+        "aws:RequestTag/environment_id",
+        &two,
+    );
+    assert_eq!(who(&tagged, None).await, nobody, "no tags yet");
+    turn(json!({ "session_tags": true })).await;
+    assert_eq!(who(&tagged, None).await, [two.as_str()]);
+    let named = with(
+        &[assume, tag],
+        "StringEquals",
+        "aws:RequestTag/environment_name",
+        "dev",
+    );
+    assert_eq!(who(&named, None).await, both);
+    let transitive = "ForAnyValue:StringEquals";
+    let kept = with(
+        &[assume, tag],
+        transitive,
+        "sts:TransitiveTagKeys",
+        "environment_id",
+    );
+    assert_eq!(who(&kept, None).await, both);
+    assert_eq!(
+        who(&all, None).await,
+        nobody,
+        "sts:TagSession is not allowed"
+    );
+
+    turn(json!({ "session_tags": false, "source_identity": true })).await;
+    let identified = with(
+        &[assume, identify],
+        "StringEquals",
+        "sts:SourceIdentity",
+        &one,
+    );
+    assert_eq!(who(&identified, None).await, [one.as_str()]);
+    assert_eq!(
+        who(&all, None).await,
+        nobody,
+        "sts:SetSourceIdentity is not allowed"
+    );
+
+    turn(json!({ "source_identity": false, "role_pin": true })).await;
+    update(&two, json!({ "role_arns": [OTHER] })).await;
+    let pinned = with(&[assume], "Bool", "sts:RoleAuthorizedByIdp", "true");
+    assert_eq!(who(&pinned, None).await, both, "the role is not known");
+    assert_eq!(who(&pinned, Some(ROLE)).await, [one.as_str()]);
+    assert_eq!(
+        who(&all, Some(ROLE)).await,
+        [one.as_str()],
+        "STS refuses the other's token"
+    );
+    assert_eq!(who(&pinned, Some(OTHER)).await, both);
+    turn(json!({ "role_pin": false })).await;
+    assert_eq!(who(&pinned, Some(ROLE)).await, nobody);
+    assert_eq!(who(&all, Some(ROLE)).await, both);
+}

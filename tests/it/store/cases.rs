@@ -272,6 +272,14 @@ pub(super) async fn principals(database: &impl Database) {
     let event = world.event(Some(one.id));
     store.stop_environment(stopped, now, event).await.unwrap();
     stored.sort_by_key(|(environment, _)| environment.id);
+    let roles: Vec<RoleArn> = vec!["arn:aws:iam::123456789012:role/demo".parse().unwrap()];
+    let pinned = EnvironmentChange {
+        role_arns: Some(Some(roles.clone())),
+        ..EnvironmentChange::default()
+    };
+    let (event, pinned_id) = (world.event(Some(other.id)), stored[1].0.id);
+    let changed = store.update_environment(pinned_id, &pinned, event).await;
+    changed.unwrap();
 
     let everybody = store.principals(None, all()).await.unwrap();
     assert_eq!(everybody.len(), 3);
@@ -283,6 +291,8 @@ pub(super) async fn principals(database: &impl Database) {
             environment.id == stopped
         );
         assert_eq!(&principal.audiences[..], &organization.audiences[..]);
+        let expected = (environment.id == pinned_id).then(|| roles.clone());
+        assert_eq!(principal.role_arns, expected);
     }
     let of_one = store.principals(Some(one.id), all()).await.unwrap();
     assert_eq!(of_one.len(), 2);
