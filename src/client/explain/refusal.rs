@@ -143,3 +143,23 @@ fn of_token(message: &str, issuer: &str, audience: &str, account: &str) -> Vec<C
     }
     Vec::new()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_too_much_from_their_limit_on() {
+        let codes = |name, duration, characters| -> Vec<&str> {
+            let causes = of_parameters(name, duration, characters);
+            causes.iter().map(|cause| cause.code).collect()
+        };
+        assert_eq!(codes(Some("ci"), Some(43_200), 2048), Vec::<&str>::new());
+        assert_eq!(codes(None, None, 2049), ["policy-size"]);
+        assert_eq!(
+            codes(Some("c"), Some(43_201), 0),
+            ["session-name", "duration"]
+        );
+        assert_eq!(codes(None, Some(899), 0), ["duration"]);
+    }
+}
