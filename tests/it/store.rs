@@ -6,6 +6,7 @@ mod crowd;
 mod environment_keys;
 mod fixture;
 mod postgres;
+mod postgres_tls;
 mod sqlite;
 
 use std::sync::Arc;

@@ -25,6 +25,18 @@ pub enum PostgresOpenError {
         /// What happened.
         reason: String,
     },
+    /// No TLS, or a certificate that is not trusted.
+    #[error(
+        "{database} cannot be spoken to safely: {reason}; check that PostgreSQL runs with ssl=on, that \
+         sslrootcert in [database] url names the authority of its certificate, and with \
+         sslmode=verify-full that the certificate is for the host as it is written there"
+    )]
+    Untrusted {
+        /// The database.
+        database: String,
+        /// What happened.
+        reason: String,
+    },
     /// PostgreSQL refused the user.
     #[error(
         "{database} refused the connection: {reason}; check the user, its password (in [database] url, \
@@ -88,6 +100,18 @@ pub(super) fn explain(database: &str, error: &sqlx::Error) -> PostgresOpenError 
         Some(code) if code.starts_with("28") || matches!(code, "3D000" | "42501") => {
             PostgresOpenError::Refused { database, reason }
         }
+        _ if is_about_trust(error) => PostgresOpenError::Untrusted { database, reason },
         _ => PostgresOpenError::Unreachable { database, reason },
+    }
+}
+
+/// Whether TLS was not to be had, or failed: that comes as an error of the connection's bytes.
+fn is_about_trust(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Tls(_) => true,
+        sqlx::Error::Io(error) => error
+            .get_ref()
+            .is_some_and(|inner| inner.is::<rustls::Error>()),
+        _ => false,
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     os::unix::{
-        fs::{MetadataExt as _, chown},
+        fs::{MetadataExt as _, PermissionsExt as _, chown},
         process::CommandExt as _,
     },
     path::{Path, PathBuf},
@@ -16,7 +16,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
 
-use super::{Running, clean_command};
+use super::{Running, clean_command, free_port};
+
+/// PostgreSQL's own, part of its socket's name.
+const DEFAULT_PORT: u16 = 5432;
 
 /// How long a server may take to start on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -27,6 +30,7 @@ pub(crate) struct Postgres {
     programs: PathBuf,
     dir: TempDir,
     settings: Vec<String>,
+    port: u16,
 }
 
 /// Where Debian puts PostgreSQL's programs; the newest where there are several. `None` where it is not
@@ -121,9 +125,47 @@ impl Postgres {
             programs,
             dir,
             settings: settings.iter().map(|&text| text.to_owned()).collect(),
+            port: DEFAULT_PORT,
         };
         postgres.resume().await;
         Some(postgres)
+    }
+
+    /// Starts one that listens on loopback too, for `idp` with `password` over TLS only; `certificate`
+    /// and `key` are PEM.
+    pub(crate) async fn guarded(password: &str, certificate: &str, key: &str) -> Option<Self> {
+        let mut postgres = Self::start().await?;
+        postgres
+            .execute(&format!("ALTER ROLE idp PASSWORD '{password}'"))
+            .await;
+        postgres.stop();
+        let data = postgres.dir.path().join("data");
+        for (name, text) in [
+            ("server.crt", certificate),
+            ("server.key", key),
+            (
+                "pg_hba.conf",
+                "local all all trust\nhostssl all idp 127.0.0.1/32 scram-sha-256\n",
+            ),
+        ] {
+            let file = data.join(name);
+            fs::write(&file, text).unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+            chown(&file, user(), user()).unwrap();
+        }
+        postgres.port = free_port();
+        postgres.settings = vec![
+            "ssl=on".to_owned(),
+            "listen_addresses=127.0.0.1".to_owned(),
+            format!("port={}", postgres.port),
+        ];
+        postgres.resume().await;
+        Some(postgres)
+    }
+
+    /// Where it listens on loopback, if it does.
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
     }
 
     /// Starts it again after [`Postgres::stop`], and waits until it answers.
@@ -192,8 +234,9 @@ impl Postgres {
     /// The address of a database, as the role `idp`.
     pub(crate) fn url_of(&self, database: &str) -> DatabaseUrl {
         format!(
-            "postgres:///{database}?user=idp&host={}",
-            self.dir.path().display()
+            "postgres:///{database}?user=idp&host={}&port={}",
+            self.dir.path().display(),
+            self.port
         )
         .parse()
         .unwrap()
@@ -258,6 +301,7 @@ async fn template(programs: &Path) -> PathBuf {
             programs: programs.to_owned(),
             dir,
             settings: vec!["fsync=off".to_owned()],
+            port: DEFAULT_PORT,
         };
         make_database(&mut first).await;
         let server = first.server.take().unwrap();
