@@ -19,6 +19,7 @@ mod audit;
 mod authentication;
 mod aws_claims;
 mod client;
+mod defects;
 mod documents;
 mod enrolment;
 mod environment_keys;
