@@ -1,6 +1,6 @@
 //! What there is to know of the issuer's keys: for administrators and for metrics.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 
 use super::{AdminRefusal, Administrator, Service};
 use crate::domain::{IssuerKey, KeyState, SigningAlgorithm, Timestamp, Transition};
@@ -98,9 +98,7 @@ impl Service {
                 .iter()
                 .map(|key| key.kid.clone())
                 .collect(),
-            clock_behind: Duration::from_millis(
-                u64::try_from(self.clock_behind.load(Ordering::Relaxed)).unwrap_or(0),
-            ),
+            clock_behind: self.clock_watch.behind(),
         }
     }
 

@@ -9,6 +9,7 @@ mod authenticate_client;
 mod aws_claims;
 mod change_keys;
 mod checkpoints;
+mod clock_watch;
 mod credentials;
 mod enrol;
 mod follow_changes;
@@ -76,10 +77,10 @@ use crate::{
     domain::{AuditEvent, Clock, Issuer, Random, RequestId, Rotation},
     ports::{KeyFetch, Store},
 };
+use clock_watch::ClockWatch;
 use credentials::Credentials;
 use known_refusals::KnownRefusals;
 use metrics::Metrics;
-use observe::ClockWatch;
 use refusals::Refusals;
 
 /// What a use case knows of the request that calls it.
@@ -104,8 +105,6 @@ pub struct Service {
     publication: Option<Arc<dyn KeyFetch>>,
     /// When it was last looked for, epoch milliseconds.
     looked_at: AtomicI64,
-    /// By how many milliseconds the clock is behind a time that was seen before.
-    clock_behind: AtomicI64,
     nonces: Nonces,
     pool: Arc<Pool>,
     checkpoints: Checkpoints,
@@ -167,7 +166,6 @@ impl Service {
             rotation: parts.rotation,
             publication: parts.publication,
             looked_at: AtomicI64::new(i64::MIN),
-            clock_behind: AtomicI64::new(0),
             nonces: parts.nonces,
             pool: parts.pool,
             checkpoints: parts.checkpoints,

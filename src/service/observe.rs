@@ -1,18 +1,10 @@
 //! What is looked at every few seconds and told to whoever watches the server.
 
-use std::{
-    sync::atomic::{AtomicI64, Ordering},
-    time::Duration,
-};
-
 use super::Service;
 use crate::{
     domain::{IssuerKey, KeyState, Timestamp},
     ports::{StoreError, StoreUsage},
 };
-
-/// What a clock that is disciplined by NTP may step back without anybody minding.
-const TOLERANCE: Duration = Duration::from_secs(1);
 
 /// How much of what is bounded is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,42 +19,16 @@ pub struct Usage {
     pub store: StoreUsage,
 }
 
-/// The clock's last reading.
-#[derive(Debug)]
-pub(super) struct ClockWatch(AtomicI64);
-
-impl ClockWatch {
-    pub(super) const fn new(now: Timestamp) -> Self {
-        Self(AtomicI64::new(now.ms()))
-    }
-
-    /// How far the clock was set back since the last look, if it was.
-    fn set_back(&self, now: Timestamp) -> Option<Duration> {
-        let last = Timestamp::from_ms(self.0.swap(now.ms(), Ordering::Relaxed));
-        let back = last.since(now);
-        (back > TOLERANCE).then_some(back)
-    }
-}
-
 impl Service {
-    /// Looks at the clock and the keys.
+    /// Looks at the keys, and at what waits to be recorded.
     ///
     /// # Errors
-    /// The database is not available. The clock was looked at nevertheless.
+    /// The database is not available.
     pub async fn observe(&self) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        if let Some(back) = self.clock_watch.set_back(now) {
-            self.metrics.clock_was_set_back();
-            tracing::warn!(
-                seconds = back.as_secs(),
-                %now,
-                "the clock was set back: tokens and assertions are judged by it, so AWS and clients \
-                 may refuse what they get until it is right; check the machine's time service"
-            );
-        }
         self.metrics.unrecorded(self.refusals.waiting());
         let keys = self.keys.reload(&*self.store).await?;
         self.metrics.refused_keys(self.keys.refused().len());
+        let now = self.clock.now();
         self.metrics.keys(|state| {
             let of_state = keys.iter().filter(|key| key.state() == state);
             of_state.map(|key| now.since(since(key))).collect()
@@ -97,21 +63,4 @@ fn since(key: &IssuerKey) -> Timestamp {
         KeyState::Retired => key.retired_at,
     };
     at.unwrap_or(key.created_at)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_clock_that_is_set_back_is_noticed_once() {
-        let watch = ClockWatch::new(Timestamp::from_secs(100));
-        assert_eq!(watch.set_back(Timestamp::from_secs(110)), None);
-        assert_eq!(watch.set_back(Timestamp::from_ms(109_500)), None);
-        assert_eq!(
-            watch.set_back(Timestamp::from_secs(50)),
-            Some(Duration::from_millis(59_500))
-        );
-        assert_eq!(watch.set_back(Timestamp::from_secs(51)), None);
-    }
 }

@@ -5,16 +5,13 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use serde_json::json;
 
-use super::{KeyRingError, Service};
+use super::{KeyRingError, Service, clock_watch::Standing};
 use crate::{
     domain::{
         AuditEvent, Due, IssuerKey, JWKS_MAX_AGE, KeyId, KeyState, Outcome, Schedule, Timestamp,
     },
     ports::{KeyChange, KeyNote, KeyStep, StoreError},
 };
-
-/// By how much the clocks of replicas may differ before it is worth a word.
-const CLOCK_TOLERANCE: Duration = Duration::from_mins(1);
 
 /// How often the public address of an issuer that is published elsewhere is looked at.
 const LOOK_EVERY: Duration = Duration::from_mins(1);
@@ -30,7 +27,7 @@ impl Service {
     /// # Errors
     /// The database or the keystore. What was done is done; the next call goes on.
     pub async fn keep_keys(&self) -> Result<(), KeyRingError> {
-        self.compare_clock().await?;
+        self.look_at_clock().await?;
         let mut keys = self.keys.reload(&*self.store).await?;
         self.report_refused_keys().await?;
         if self.look_for_pending(&keys).await? {
@@ -245,27 +242,34 @@ impl Service {
         Ok(())
     }
 
-    /// Notices a clock that is behind the newest time that any replica ever noted.
-    async fn compare_clock(&self) -> Result<(), StoreError> {
+    /// Notices a clock that was set back: since the last look, or behind the newest time that any
+    /// replica ever noted.
+    async fn look_at_clock(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let newest = self.store.note_time(now).await?;
-        let behind = newest.since(now);
-        let behind = if behind > CLOCK_TOLERANCE {
-            behind
-        } else {
-            Duration::ZERO
-        };
-        let millis = i64::try_from(behind.as_millis()).unwrap_or(i64::MAX);
-        let before = self.clock_behind.swap(millis, Ordering::Relaxed);
-        if before == 0 && millis > 0 {
-            tracing::error!(
-                %now, %newest,
-                "the clock was set back: it is behind a time that was seen before; keys do not \
-                 rotate by times that lie in the future; correct the clock"
-            );
-        } else if before > 0 && millis == 0 {
-            tracing::info!(%now, "the clock has caught up");
+        let back = self.clock_watch.set_back(now);
+        if back.is_some() {
+            self.metrics.clock_was_set_back();
         }
-        Ok(())
+        let compared = self.store.note_time(now).await;
+        let standing = compared
+            .as_ref()
+            .map(|newest| self.clock_watch.compare(now, *newest));
+        match (standing, back) {
+            (Ok(Standing::FellBehind), _) => tracing::error!(
+                %now,
+                behind = self.clock_watch.behind().as_secs(),
+                "the clock is behind a time that was seen before: keys do not rotate by times that lie \
+                 in the future, and AWS and clients may refuse tokens; check the machine's time service"
+            ),
+            (_, Some(back)) => tracing::warn!(
+                %now,
+                seconds = back.as_secs(),
+                "the clock was set back: tokens and assertions are judged by it, so AWS and clients \
+                 may refuse what they get until it is right; check the machine's time service"
+            ),
+            (Ok(Standing::CaughtUp), None) => tracing::info!(%now, "the clock has caught up"),
+            _ => {}
+        }
+        compared.map(drop)
     }
 }

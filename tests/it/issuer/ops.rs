@@ -133,11 +133,11 @@ async fn readiness_says_what_is_wrong() {
 async fn a_clock_that_is_set_back_is_counted() {
     let (world, ops) = world().await;
     world.clock.advance(std::time::Duration::from_mins(1));
-    world.service.observe().await.unwrap();
+    world.service.keep_keys().await.unwrap();
     world
         .clock
         .set(idp::domain::Timestamp::from_secs(world.now() - 30));
-    world.service.observe().await.unwrap();
-    world.service.observe().await.unwrap();
+    world.service.keep_keys().await.unwrap();
+    world.service.keep_keys().await.unwrap();
     assert_eq!(metric(ops, "idp_clock_set_back_total").await, "1");
 }
