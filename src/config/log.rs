@@ -27,6 +27,17 @@ pub enum LogLevel {
     Trace,
 }
 
+impl LogFormat {
+    /// The name in settings.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Text => "text",
+        }
+    }
+}
+
 impl LogLevel {
     const ALL: [Self; 5] = [
         Self::Error,
