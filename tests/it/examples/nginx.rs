@@ -60,9 +60,10 @@ impl Fronted {
             .map(|kind| format!("{kind}_temp_path {here}/{kind};\n"))
             .concat();
         let config = format!(
-            "daemon off; user root; pid {here}/nginx.pid; error_log {here}/nginx-error.log;\n\
+            "daemon off; master_process off; user root; pid {here}/nginx.pid; error_log {here}/nginx-error.log;\n\
              events {{}}\nhttp {{\naccess_log off;\n{temporary}{site}\n}}\n"
         );
+        // One process: the workers of a master that is killed would outlive it and the test.
         // Only root can change the user, and nobody else has to.
         let config = if rustix::process::geteuid().is_root() {
             config
