@@ -1,5 +1,7 @@
 //! Several servers on one PostgreSQL database.
 
+mod deploy;
 mod heavy;
+mod reseal;
 mod shared;
 mod world;

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     path::PathBuf,
-    process::Stdio,
+    process::{Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -82,6 +82,44 @@ impl Replicas {
                 .stderr(log),
         );
         self.servers[number] = Some(server);
+    }
+
+    /// Gives a replica a file of its own with the key-encryption key, and starts it again.
+    pub(super) fn separate_key_file(&mut self, number: usize) -> PathBuf {
+        let own = self.path(&format!("key-encryption-key-{number}"));
+        fs::copy(self.path("key-encryption-key"), &own).unwrap();
+        let config = fs::read_to_string(self.config(number)).unwrap();
+        let name = format!("\"key-encryption-key-{number}\"");
+        let config = config.replace("\"key-encryption-key\"", &name);
+        fs::write(self.config(number), config).unwrap();
+        self.restart(number);
+        own
+    }
+
+    /// Kills a replica and starts it again.
+    pub(super) fn restart(&mut self, number: usize) {
+        self.kill(number);
+        self.launch(number);
+        self.wait(number);
+    }
+
+    /// A file beside the configuration.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Runs a command on the machine of the first replica.
+    pub(super) fn idp(&self, arguments: &[&str]) -> Output {
+        let mut command = clean_command(IDP);
+        command.args(arguments).arg("--config").arg(self.config(0));
+        command.stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// What a start of another replica says that does not come to serve.
+    pub(super) fn refusal(&self) -> String {
+        let output = self.idp(&["serve"]);
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
     }
 
     fn wait(&mut self, number: usize) {
