@@ -39,6 +39,21 @@ fn get(port: u16, target: &str, header: &str) -> Option<(u16, String)> {
     Some((status, answer))
 }
 
+/// Status and text of the answer to a form.
+fn post(port: u16, target: &str, form: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    let request = format!(
+        "POST {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+         content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{form}",
+        form.len()
+    );
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let status = answer.split(' ').nth(1)?.parse().ok()?;
+    Some((status, answer))
+}
+
 #[test]
 fn readiness_goes_before_the_listeners_do() {
     let ops = free_port();
@@ -158,6 +173,16 @@ impl Small {
             .join(self.at("disk").strip_prefix("/").unwrap())
     }
 
+    /// Takes all the space there is.
+    fn fill(&self) -> PathBuf {
+        let filler = self.disk().join("filler");
+        let mut file = fs::File::create(&filler).unwrap();
+        for size in [64 * 1024, 4096, 1] {
+            while file.write_all(&vec![0; size]).is_ok() {}
+        }
+        filler
+    }
+
     fn idp(&self, arguments: &str) -> Ran {
         let token = fs::read_to_string(self.at("admin-token")).unwrap();
         Ran::of(
@@ -170,8 +195,8 @@ impl Small {
         )
     }
 
-    /// The audit records of an organisation, from a copy that is made while the server stands still.
-    fn records(&self, organization: &str) -> Vec<AuditRecord> {
+    /// The audit records of an organisation or of the system, from a copy that is made while the server stands still.
+    fn records(&self, organization: Option<&str>) -> Vec<AuditRecord> {
         send(&self.server, "STOP");
         let copy = self.at("copy.db");
         fs::copy(self.disk().join("idp.db"), &copy).unwrap();
@@ -184,8 +209,8 @@ impl Small {
             let store = SqliteStore::open(&url, Arc::new(SystemClock))
                 .await
                 .unwrap();
-            let organization = organization.parse().unwrap();
-            let records = store.audit_records(Some(organization), 0, 1000).await;
+            let organization = organization.map(|id| id.parse().unwrap());
+            let records = store.audit_records(organization, 0, 1000).await;
             records.unwrap()
         })
     }
@@ -203,11 +228,7 @@ fn a_disk_that_fills_up_refuses_mints_and_loses_nothing() {
         .ok();
     small.idp("token").ok();
 
-    let filler = small.disk().join("filler");
-    let mut file = fs::File::create(&filler).unwrap();
-    for size in [64 * 1024, 4096, 1] {
-        while file.write_all(&vec![0; size]).is_ok() {}
-    }
+    let filler = small.fill();
     // The log may have some room left that it took before.
     let tries: Vec<Ran> = (0..40).map(|_| small.idp("token")).collect();
     let issued = tries.iter().filter(|ran| ran.code == Some(0)).count();
@@ -217,13 +238,60 @@ fn a_disk_that_fills_up_refuses_mints_and_loses_nothing() {
     let (status, _) = get(small.port, "/.well-known/jwks.json", "").unwrap();
     assert_eq!(status, 200);
 
-    drop(file);
     fs::remove_file(filler).unwrap();
     small.idp("token").ok();
-    let records = small.records(&organization);
+    let records = small.records(Some(&organization));
     assert_eq!(first_broken(&records), None);
     let minted = records
         .iter()
         .filter(|record| record.action == "token.mint" && record.outcome == "success");
     assert_eq!(minted.count(), issued + 2, "a record for each token");
+}
+
+/// Refusals of strangers, in whose records nobody waits for the disk, and changes of keys: both belong to
+/// the system's chain.
+#[test]
+fn a_disk_that_fills_up_loses_nothing_of_the_systems_chain() {
+    const STRANGERS: i64 = 7;
+
+    let Some(small) = Small::start() else { return };
+    let before = small.records(None);
+    let filler = small.fill();
+    // The log may have some room left that it took before.
+    let full = || small.idp("admin org create acme").code != Some(0);
+    let tries = (0..200).take_while(|_| !full()).count();
+    assert!(tries < 200, "the disk is full, and changes are made");
+    let rotated = small.idp("admin key rotate --emergency --force");
+    assert_ne!(rotated.code, Some(0), "{rotated:?}");
+    let stranger = "grant_type=client_credentials&audience=sts.amazonaws.com&client_assertion=x.y.z\
+                    &client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+    for _ in 0..STRANGERS {
+        let (status, answer) = post(small.port, "/oauth2/token", stranger).unwrap();
+        assert_eq!(status, 401, "{answer}");
+    }
+
+    fs::remove_file(filler).unwrap();
+    let counted = |records: &[AuditRecord]| -> i64 {
+        let tallies = records
+            .iter()
+            .filter(|record| record.action == "refusals.anonymous");
+        let count = |record: &AuditRecord| {
+            let details: serde_json::Value = serde_json::from_str(&record.details).unwrap();
+            details["count"].as_i64().unwrap()
+        };
+        tallies.map(count).sum()
+    };
+    let start = Instant::now();
+    let after = loop {
+        let records = small.records(None);
+        if counted(&records) >= STRANGERS {
+            break records;
+        }
+        assert!(start.elapsed() < Duration::from_secs(40), "{records:?}");
+        sleep(Duration::from_millis(500));
+    };
+    assert_eq!(counted(&after), STRANGERS, "each is counted once");
+    assert_eq!(after[..before.len()], before, "what was there is there");
+    assert_eq!(first_broken(&after), None);
+    small.idp("admin key rotate --emergency --force").ok();
 }
