@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::{
-    domain::{AuditChain, AuditEvent, AuditRecord, OrganizationId},
+    domain::{AuditChain, AuditCut, AuditEvent, AuditFilter, AuditRecord, OrganizationId},
     ports::StoreError,
 };
 
@@ -124,13 +124,31 @@ impl Search {
     }
 }
 
+/// What an action has to be, and what it has to begin with, where a search asks for either: a name that
+/// ends with a dot stands for all that begin with it.
+pub(super) fn action_of(filter: &AuditFilter) -> (Option<&str>, Option<&str>) {
+    match filter.action.as_deref() {
+        Some(group) if group.ends_with('.') => (None, Some(group)),
+        action => (action, None),
+    }
+}
+
+/// Whether a chain can be cut there: behind the last cut, before its last record, and where the record at
+/// that place has the hash that was vouched for.
+pub(super) fn can_cut(chain: Option<&AuditChain>, hash: Option<&[u8]>, cut: &AuditCut) -> bool {
+    hash == Some(&cut.hash)
+        && chain.is_some_and(|chain| {
+            cut.seq < chain.head.seq && chain.cut.is_none_or(|earlier| earlier.seq < cut.seq)
+        })
+}
+
 /// Times in a chain are in order but for clocks that differ; past this much, nothing is newer.
 pub(super) const DISORDER: Duration = Duration::from_hours(24);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{AuditCut, ChainHead, Timestamp};
+    use crate::domain::{ChainHead, Timestamp};
 
     #[test]
     fn a_search_is_bounded_and_ends_at_the_first_record() {
@@ -158,6 +176,49 @@ mod tests {
             at: Timestamp::from_ms(0),
         });
         assert_eq!(places(chain, Some(30_001)), (20_001, 30_001, None));
+    }
+
+    #[test]
+    fn a_cut_lies_between_the_last_cut_and_the_end() {
+        let cut = |seq| AuditCut {
+            seq,
+            hash: [7; 32],
+            checkpoint: 1,
+            at: Timestamp::from_ms(0),
+        };
+        let chain = AuditChain {
+            head: ChainHead {
+                organization_id: None,
+                seq: 10,
+                hash: [9; 32],
+            },
+            cut: Some(cut(3)),
+        };
+        let can = |seq, hash: &[u8]| can_cut(Some(&chain), Some(hash), &cut(seq));
+        assert!(can(4, &[7; 32]) && can(9, &[7; 32]));
+        for (seq, hash) in [(3, [7; 32]), (10, [7; 32]), (4, [8; 32])] {
+            assert!(!can(seq, &hash), "{seq}");
+        }
+        assert!(!can_cut(None, Some(&[7; 32]), &cut(4)));
+        assert!(!can_cut(Some(&chain), None, &cut(4)));
+    }
+
+    #[test]
+    fn a_name_with_a_dot_at_its_end_is_a_group() {
+        let action = |name: Option<&str>| {
+            let filter = AuditFilter {
+                action: name.map(str::to_owned),
+                ..AuditFilter::default()
+            };
+            let (whole, group) = action_of(&filter);
+            (whole.map(str::to_owned), group.map(str::to_owned))
+        };
+        assert_eq!(action(Some("key.")), (None, Some("key.".to_owned())));
+        assert_eq!(
+            action(Some("key.rotate")),
+            (Some("key.rotate".to_owned()), None)
+        );
+        assert_eq!(action(None), (None, None));
     }
 
     #[test]

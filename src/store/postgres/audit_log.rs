@@ -10,7 +10,7 @@ use crate::{
     },
     ports::{AuditStore, Change, FoundRecords, Page, StoreError},
     store::{
-        audit::{DISORDER, Search, chain_name, link},
+        audit::{DISORDER, Search, action_of, can_cut, chain_name, link},
         error::store_error,
         rows::{AuditRow, ChainRow},
         sql,
@@ -72,15 +72,15 @@ impl AuditStore for PostgresStore {
         };
         let name = chain_name(organization);
         let search = Search::new(&chain, before);
-        let action = filter.action.as_deref();
+        let (action, action_group) = action_of(filter);
         let rows = query_as::<_, AuditRow>(sql::FIND_AUDIT)
             .bind(&name)
             .bind(search.from)
             .bind(search.before)
             .bind(i64::from(limit))
             .bind(&filter.actor)
-            .bind(action.filter(|action| !action.ends_with('.')))
-            .bind(action.filter(|action| action.ends_with('.')))
+            .bind(action)
+            .bind(action_group)
             .bind(&filter.target)
             .bind(&filter.outcome)
             .bind(&filter.request_id)
@@ -157,10 +157,7 @@ impl AuditStore for PostgresStore {
             .fetch_optional(&mut *change)
             .await
             .map_err(store_error)?;
-        let possible = chain.is_some_and(|chain| {
-            cut.seq < chain.head.seq && chain.cut.is_none_or(|earlier| earlier.seq < cut.seq)
-        });
-        if !possible || hash.as_deref() != Some(&cut.hash) {
+        if !can_cut(chain.as_ref(), hash.as_deref(), &cut) {
             return Ok(Change::Missing);
         }
         query(sql::UPSERT_CUT)
