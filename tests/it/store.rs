@@ -1,13 +1,19 @@
-//! The store. `cases` holds a case for every method; each database runs them all.
+//! The store: a case for every method, that it does what it says, and each way it can end. Each database
+//! runs them all.
 
-mod cases;
+mod audit_log;
 mod copy;
 mod crowd;
 mod environment_keys;
+mod environments;
 mod fixture;
+mod installation;
+mod issuer_keys;
+mod mints;
 mod postgres;
 mod postgres_tls;
 mod sqlite;
+mod tenants;
 
 use std::sync::Arc;
 
@@ -32,18 +38,22 @@ trait Database: Send + Sync {
 macro_rules! conformance {
     ($database:ty) => {
         crate::store::conformance!($database:
-            cases: [
+            tenants: [
                 organizations,
                 organization_changes,
-                environment_changes,
                 projects,
+                principals
+            ],
+            environments: [
                 environments,
-                principals,
+                environment_changes,
                 join_tokens,
                 stopping,
                 enrolment,
                 enrolment_refused,
-                credentials,
+                credentials
+            ],
+            issuer_keys: [
                 issuer_keys,
                 issuer_keys_that_collide,
                 issuer_keys_step_by_step,
@@ -51,18 +61,25 @@ macro_rules! conformance {
                 issuer_keys_are_vouched_for,
                 issuer_keys_are_noted,
                 outstanding_tokens,
-                the_newest_time,
+                the_newest_time
+            ],
+            mints: [
                 mints,
                 mints_refused,
                 jtis_outlive_a_restart,
-                jtis_are_forgotten_once_expired,
+                jtis_are_forgotten_once_expired
+            ],
+            audit_log: [
                 audit,
                 audit_chains_betray_edits,
                 audit_searches,
                 audit_chains_are_listed,
-                audit_chains_are_cut,
+                audit_chains_are_cut
+            ],
+            installation: [
+                usage,
                 administrators,
-    usage, leases,
+                leases,
                 closing
             ],
             environment_keys: [

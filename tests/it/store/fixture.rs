@@ -15,7 +15,7 @@ use idp::{
         KeyId, Organization, OrganizationId, Project, ProjectId, PublicJwk, Random as _,
         SigningAlgorithm, SimulatedClock, SystemRandom, Timestamp,
     },
-    ports::{AuditRecord, EnrolOutcome, InsertOutcome, MintRequest, Patience, Store},
+    ports::{AuditRecord, EnrolOutcome, InsertOutcome, MintRequest, Page, Patience, Store},
 };
 
 use super::Database;
@@ -259,5 +259,13 @@ pub(crate) fn jwk() -> PublicJwk {
         crv: "P-256".to_owned(),
         x: "x".to_owned(),
         y: "y".to_owned(),
+    }
+}
+
+/// Everything from the beginning.
+pub(crate) const fn all<Id>() -> Page<Id> {
+    Page {
+        after: None,
+        limit: 100,
     }
 }
