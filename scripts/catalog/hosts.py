@@ -55,15 +55,15 @@ class Partitions:
         self.data = json.loads((DATA / "partitions.json").read_text())
         self.regions = {}
         self.suffixes = {}
+        # Names of partitions as if they were regions; no host has them.
+        self.pseudo = []
         for partition in self.data["partitions"]:
             outputs = partition["outputs"]
             for region in partition["regions"]:
                 self.regions[region] = partition
+                if region.endswith("-global"):
+                    self.pseudo.append(region)
             self.suffixes[partition["id"]] = (outputs["dnsSuffix"], outputs["dualStackDnsSuffix"])
-
-    def real(self, region):
-        """Whether it is a region and not a name for a partition's global endpoints."""
-        return not region.endswith("-global")
 
 
 class Table:
@@ -75,36 +75,86 @@ class Table:
         self.templates = collections.defaultdict(lambda: collections.defaultdict(set))
         # host -> {(partition, service, name, signing region, algorithm)}
         self.exact = collections.defaultdict(set)
-        self.signing_region = {}
+        # template -> what a customer's host is
+        self.customers = {}
+        self.domains = []
+        self.names = {}
 
     def add(self, host, service, region, name, signing_region, algorithm="v4"):
         """Takes a host in; `region` is the one that it was computed for."""
-        host = host.lower()
+        host = re.sub(rf"\b({ACCOUNT}|{CALLERS})\b", "*", host.lower())
         partition = self.partitions.regions[region]
-        host = re.sub(rf"\b({ACCOUNT}|{CALLERS})\b", "*", host)
-        dns, dual = self.partitions.suffixes[partition["id"]]
-        for suffix, kind in ((dual, "{dual}"), (dns, "{dns}")):
-            if not host.endswith("." + suffix):
-                continue
-            front = host[: -len(suffix) - 1]
-            own = next(
-                (
-                    r
-                    for r in sorted(partition["regions"], key=len, reverse=True)
-                    if re.search(rf"(^|[.-]){re.escape(r)}($|\.)", front)
-                ),
-                None,
-            )
-            if own is not None:
-                template = re.sub(
-                    rf"(^|[.-]){re.escape(own)}($|\.)", r"\1{region}\2", front, count=1
-                )
-                signing = "=" if signing_region == own else signing_region
-                key = (service, name, signing, algorithm)
-                self.templates[f"{template}.{kind}"][key].add(own)
-                return
-            break
-        self.exact[host].add((partition["id"], service, name, signing_region, algorithm))
+        if any(name in host for name in self.partitions.pseudo):
+            return
+        label = next(
+            (
+                one
+                for one in sorted(partition["regions"], key=len, reverse=True)
+                if re.search(rf"(^|[.-]){re.escape(one)}($|\.)", host)
+            ),
+            None,
+        )
+        if label is None:
+            self.exact[host].add((partition["id"], service, name, signing_region, algorithm))
+            return
+        for suffix, kind in zip(self.partitions.suffixes[partition["id"]], (".{dns}", ".{dual}")):
+            if host.endswith("." + suffix):
+                host = host[: -len(suffix) - 1] + kind
+                break
+        template = re.sub(rf"(^|[.-]){re.escape(label)}($|\.)", r"\1{region}\2", host, count=1)
+        signing = "=" if signing_region == label else signing_region
+        self.templates[template][service, name, signing, algorithm].add(label)
+
+    def tidy(self):
+        """Leaves one candidate of a service at a host: the host's own region, then its partition's."""
+        for rows in self.templates.values():
+            for key in [k for k in rows if k[2] != "="]:
+                if any(other[:1] == key[:1] and other[2] == "=" for other in rows):
+                    del rows[key]
+        implicit = {
+            p["id"]: p["outputs"]["implicitGlobalRegion"] for p in self.partitions.data["partitions"]
+        }
+        for host, rows in self.exact.items():
+            best = {}
+            for row in rows:
+                partition, service, name, region, _ = row
+                own = region == implicit[partition]
+                rank = (partition == "aws", region == "*", own, region)
+                if service not in best or rank > best[service][0]:
+                    best[service] = rank, row
+            self.exact[host] = {row for _, row in best.values()}
+        # Operations' own prefixes stand before every host of Amazon S3; only one of its hosts has them.
+        for name in [n for n in self.templates if re.match(r"\*\.s3(express|[.-](?!object|control|outposts))", n)]:
+            rows = {k: v for k, v in self.templates[name].items() if k[0] != "s3"}
+            if rows:
+                self.templates[name] = rows
+            else:
+                del self.templates[name]
+        self.names = collections.defaultdict(set)
+        for rows in self.templates.values():
+            for service, name, _, _ in rows:
+                self.names[service].add(name)
+        for rows in self.exact.values():
+            for _, service, name, _, _ in rows:
+                self.names[service].add(name)
+
+    def lines(self, order):
+        """The lines of the table, candidates in the order of preference."""
+        place = {service: at for at, service in enumerate(order)}
+        out = []
+        for host, rows in self.templates.items():
+            out.append((host, "", self.customers.get(host, ""), [(place[k[0]], k) for k in rows]))
+        for host, rows in self.exact.items():
+            partition = min(row[0] for row in rows)
+            found = [(place[row[1]], row[1:]) for row in rows]
+            out.append((host, partition, self.customers.get(host, ""), found))
+        lines = []
+        for host, partition, customer, rows in sorted(out):
+            cells = []
+            for _, (service, name, region, algorithm) in sorted(rows):
+                cells.append(",".join([service, name, region] + (["v4a"] if algorithm == "v4a" else [])))
+            lines.append(f"host\t{host}\t{partition}\t{customer}\t{' '.join(cells)}")
+        return lines
 
 
 def static_parameters(model):
@@ -198,12 +248,18 @@ def from_endpoints(table, by_prefix):
 
 def by_hand(table):
     """hosts.toml."""
-    for entry in tomllib.loads((HERE / "hosts.toml").read_text())["host"]:
+    data = tomllib.loads((HERE / "hosts.toml").read_text())
+    table.domains = data["domains"]
+    for entry in data["host"]:
+        host = entry["name"]
+        algorithm = entry.get("algorithm", "v4")
+        if "customer" in entry:
+            table.customers[host] = entry["customer"]
         for service in entry["services"]:
-            host = entry["name"]
-            name, algorithm = entry["signing_name"], entry.get("algorithm", "v4")
-            if "{dns}" in host or "{dual}" in host:
-                table.templates[host][(service, name, entry.get("region", "="), algorithm)].add("*")
+            key = (service, entry["signing_name"], entry.get("region", "="), algorithm)
+            if "{region}" in host:
+                table.templates[host][key].add("*")
             else:
-                partition = entry.get("partition", "aws")
-                table.exact[host].add((partition, service, name, entry["region"], algorithm))
+                table.exact[host].add((entry.get("partition", "aws"), *key))
+        if not entry["services"]:
+            table.templates.setdefault(host, {})

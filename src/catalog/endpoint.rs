@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::{
     hosts::{self, Candidate, Found},
+    s3::Form,
     services,
 };
 use crate::domain::{Partition, PathStyle};
@@ -16,6 +17,7 @@ pub struct Endpoint {
     region: Option<Cow<'static, str>>,
     own: Option<String>,
     candidates: Vec<Candidate>,
+    form: Form,
     scoped: bool,
 }
 
@@ -111,12 +113,15 @@ pub fn endpoint(host: &str) -> Result<Endpoint, HostError> {
         region,
         own,
         customer,
+        row,
     } = found;
+    let form = form(&candidates, row);
     let endpoint = Endpoint {
         partition,
         region,
         own,
         candidates,
+        form,
         scoped: false,
         host,
     };
@@ -161,6 +166,7 @@ pub fn scoped_endpoint(
         partition,
         region: Some(region),
         own,
+        form: form(&candidates, ""),
         candidates,
         scoped: true,
     })
@@ -206,6 +212,27 @@ impl Endpoint {
             .filter(|_| self.path_style() == PathStyle::S3)
     }
 
+    pub(super) fn candidates(&self) -> &[Candidate] {
+        &self.candidates
+    }
+
+    pub(super) const fn form(&self) -> Form {
+        self.form
+    }
+
+    pub(super) const fn is_scoped(&self) -> bool {
+        self.scoped
+    }
+
+    /// What of the host is the caller's.
+    pub(super) fn own(&self) -> Option<&str> {
+        self.own.as_deref()
+    }
+
+    pub(super) const fn region_for_keeps(&self) -> Option<&Cow<'static, str>> {
+        self.region.as_ref()
+    }
+
     /// Whether a request that is signed for this service and region may come here.
     #[must_use]
     pub fn allows_scope(&self, name: &str, region: &str) -> bool {
@@ -213,6 +240,14 @@ impl Endpoint {
             .iter()
             .any(|one| one.allows_scope(name, region, self.region()))
     }
+}
+
+/// What a host of Amazon S3 stands for; `row` is the host table's name for it.
+fn form(candidates: &[Candidate], row: &str) -> Form {
+    candidates
+        .iter()
+        .find(|one| one.is_s3())
+        .map_or(Form::None, |one| Form::of(one.name, row))
 }
 
 fn is_host_name(host: &str) -> bool {

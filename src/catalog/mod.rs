@@ -5,13 +5,22 @@
 //! comes, so a process that recognises nothing pays nothing.
 
 mod action;
+mod body;
+mod cbor;
 mod endpoint;
+mod fill;
+mod finish;
 mod hosts;
 mod recognise;
 mod recognised;
 mod resource;
+mod route;
+mod s3;
 mod service;
 mod services;
+mod source;
+mod table;
+mod tables;
 
 pub use action::{AccessLevel, Action, Actions};
 pub use endpoint::{CustomerHost, Endpoint, HostError, endpoint, scoped_endpoint};

@@ -108,7 +108,7 @@ pub struct Operation {
     pub(super) mapped: bool,
     pub(super) signed: bool,
     pub(super) body: BodyRule,
-    pub(super) actions: Box<[&'static Action]>,
+    pub(super) actions: &'static [&'static Action],
 }
 
 impl Operation {
@@ -158,7 +158,7 @@ impl Operation {
     }
 
     /// Every action that it may need, whatever its parameters are.
-    pub fn every_action(&self) -> impl Iterator<Item = &'static Action> + Clone + '_ {
+    pub fn every_action(&self) -> impl Iterator<Item = &'static Action> + Clone + use<> {
         self.actions.iter().copied()
     }
 }
