@@ -25,7 +25,16 @@ import resources
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent.parent
 CATALOG = ROOT / "src/catalog"
+S3_KIN = ("s3-object-lambda", "s3-outposts", "s3express")
 LEVELS = ("list", "read", "write", "tagging", "permissions")
+
+
+# What rule sets are told to give a service's main host, where they are told anything.
+CONTROL = {
+    "acm": {"ServiceType": "CERTIFICATE_MANAGER"},
+    "cloudfront-keyvaluestore": {"KvsARN": f"arn:aws:cloudfront::{hosts.ACCOUNT}:key-value-store/x"},
+    "neptune-graph": {"ApiType": "ControlPlane"},
+}
 
 
 class Generator:
@@ -40,6 +49,10 @@ class Generator:
         own = self.mapper.exceptions.get("own", {})
         names = self.loader.list_available_services("service-2")
         self.models = {name: self.loader.load_service_model(name, "service-2") for name in names}
+        # Hosts of Amazon S3 at which IAM asks for actions of other prefixes.
+        for name in S3_KIN:
+            self.models[name] = self.models["s3"]
+        names = list(self.models)
         self.own = own
         # Where several services fit one request, the earlier one is meant.
         later = self.mapper.exceptions.get("prefer_others_to", [])
@@ -48,6 +61,8 @@ class Generator:
     def run(self):
         by_prefix = collections.defaultdict(list)
         for service, model in self.models.items():
+            if service in S3_KIN:
+                continue
             metadata = model["metadata"]
             name = metadata.get("signingName", metadata["endpointPrefix"])
             by_prefix[metadata["endpointPrefix"]].append((service, name))
@@ -99,13 +114,13 @@ class Generator:
                     # A role inside of a structure that stands there is not known by name alone.
                     spec = list(dict.fromkeys(spec))
             specs += spec
-            write = not actions
+            write = not actions or (service == "s3express" and operation.method not in ("GET", "HEAD"))
             for one in actions:
                 action = one.partition("?")[0]
                 if not self.mapper.reference.exists(action):
                     continue
                 level = self.mapper.reference.level(action)
-                write |= level not in ("list", "read")
+                write |= level not in ("list", "read") and service != "s3express"
                 levels[level].add(action)
             if iam.CHANGING.match(operation.name):
                 write = True
@@ -138,7 +153,7 @@ class Generator:
             operation.method,
             operation.path,
             " ".join(operation.needs),
-            " ".join(operation.queries) if service == "s3" else "",
+            " ".join(operation.queries) if service == "s3" or service in S3_KIN else "",
             listed,
             " ".join(spec),
             host,
@@ -205,15 +220,16 @@ class Generator:
             else:
                 metadata = self.models[service]["metadata"]
                 main = metadata.get("signingName", metadata["endpointPrefix"])
+                main = service if service in S3_KIN else main
                 names = sorted(self.hosts.names[service] - {main})
                 row = [
                     metadata["serviceFullName"],
                     " ".join([main, *names]),
                     self.mapper.prefix(service, metadata),
-                    " ".join(models.protocols(metadata)),
+                    "s3" if main == "s3" and service == "s3" or service in S3_KIN else " ".join(models.protocols(metadata)),
                     metadata.get("targetPrefix", ""),
                     metadata["apiVersion"],
-                    self.homes(service),
+                    "" if service in S3_KIN else self.homes(service),
                 ]
             lines.append("\t".join(["service", service, *row]).rstrip("\t"))
         self.files["data/services.txt"] = "\n".join(lines) + "\n"
@@ -233,13 +249,12 @@ class Generator:
             region = partition["outputs"]["implicitGlobalRegion"]
             parameters = {"Region": region, "UseFIPS": False, "UseDualStack": False}
             # The control plane, where there are two.
-            if service == "neptune-graph":
-                parameters["ApiType"] = "ControlPlane"
+            parameters |= CONTROL.get(service, {})
             try:
                 url = provider.ruleset.evaluate(parameters).url
             except (EndpointProviderError, AttributeError):
                 continue
-            host = url.removeprefix("https://").split("/")[0]
+            host = url.removeprefix("https://").split("/")[0].removeprefix(f"{hosts.ACCOUNT}.")
             host = re.sub(rf"(^|[.-]){re.escape(region)}($|\.)", r"\1{region}\2", host, count=1)
             for suffix, kind in zip(self.partitions.suffixes[partition["id"]], (".{dns}", ".{dual}")):
                 if "{region}" in host and host.endswith("." + suffix):

@@ -130,6 +130,12 @@ class Table:
                 self.templates[name] = rows
             else:
                 del self.templates[name]
+        for host, rows in self.templates.items():
+            self.templates[host] = {
+                ((k[1] if k[0] == "s3" else k[0]), *k[1:]): v for k, v in rows.items()
+            }
+        for host, rows in self.exact.items():
+            self.exact[host] = {(r[0], r[2] if r[1] == "s3" else r[1], *r[2:]) for r in rows}
         self.names = collections.defaultdict(set)
         for rows in self.templates.values():
             for service, name, _, _ in rows:

@@ -60,6 +60,8 @@ class Reference:
         """[(kind of resource, whether it is required, its ARN)]"""
         prefix, _, name = action.partition(":")
         service = self.services[prefix]
+        if not self.exists(action):
+            return []
         found = []
         for kind, entry in service["privileges"][name]["resource_types"].items():
             known = service["resources"].get(kind.rstrip("*"))
@@ -105,16 +107,15 @@ class Mapper:
         if listed is None:
             for pattern, actions in entry.get("patterns", {}).items():
                 if re.fullmatch(pattern, operation.name):
-                    listed = [
-                        re.sub(pattern, action, operation.name) if "\\" in action else action
-                        for action in actions
-                    ]
+                    listed = actions
                     break
         if isinstance(listed, str):
             self.unmapped[f"{service}:{operation.name}"] = listed
             return [], False
         if listed is not None:
             return [one if ":" in one.partition("?")[0] else f"{prefix}:{one}" for one in listed], False
+        if service in ("s3express", "s3-object-lambda", "s3-outposts"):
+            return self._of_s3(service, operation), False
         if "by_method" in entry:
             return [f"{prefix}:{operation.method}"], False
         if "unmapped" in entry:
@@ -138,12 +139,38 @@ class Mapper:
         self.unmapped[f"{service}:{operation.name}"] = reason
         return [], False
 
+    def _of_s3(self, service, operation):
+        """What Amazon S3's operation needs at a host of its kin, under the kin's prefix."""
+        own = self.reference.services[service]["privileges"]
+        if service == "s3express":
+            if "{Key+}" in operation.path or operation.name in ("ListObjectsV2", "DeleteObjects", "ListMultipartUploads"):
+                return ["s3express:CreateSession"]
+        else:
+            found = []
+            for action in self._main("s3", {"signingName": "s3"}, operation)[0]:
+                name, mark, condition = action.partition("?")
+                name = name.partition(":")[2]
+                if name in own:
+                    found.append(f"{service}:{name}{mark}{condition}")
+                elif not condition:
+                    found = []
+                    break
+            self.unmapped.pop(f"s3:{operation.name}", None) if not self.known("s3", operation) else None
+            if found:
+                return found
+        self.unmapped[f"{service}:{operation.name}"] = f"not offered at the hosts of {service}"
+        return []
+
+    def known(self, service, operation):
+        """Whether a table has the operation as one without actions."""
+        return isinstance(self.service(service).get("operations", {}).get(operation.name), str)
+
     def pass_role(self, service, model, operation, actions):
         """[(condition, member)] where roles are handed over; a condition is empty where one always is."""
         if service in NO_PASS_ROLE or not actions or any("iam:PassRole" in one for one in actions):
             return []
         main = actions[0].partition("?")[0]
-        if self.reference.level(main) in ("list", "read"):
+        if not self.reference.exists(main) or self.reference.level(main) in ("list", "read"):
             return []
         documented = "iam:PassRole" in self.reference.dependents(main)
         if not documented and not PASSING.match(operation.name):

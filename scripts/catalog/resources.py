@@ -28,6 +28,8 @@ def specs(mapper, service, operation, actions, kinds):
             kind = spec.partition("=")[0].lstrip("?").rpartition(":")[2]
             kinds.take(kind, by_hand_arn(mapper, service, kind))
         return list(listed)
+    if service in ("s3", "s3express", "s3-object-lambda", "s3-outposts"):
+        return _of_path(mapper, operation, kinds)
     found = []
     several = len({one.partition("?")[0] for one in actions}) > 1
     for one in actions:
@@ -37,6 +39,15 @@ def specs(mapper, service, operation, actions, kinds):
         for spec in _of_action(mapper, service, operation, action, kinds):
             found.append(f"{spec}@{action.partition(':')[2]}" if several else spec)
     return list(dict.fromkeys(found))
+
+
+def _of_path(mapper, operation, kinds):
+    """Amazon S3: what the path names."""
+    if "{Bucket}" not in operation.path:
+        return []
+    kind = "object" if "{Key+}" in operation.path else "bucket"
+    kinds.take(kind, mapper.service("s3")["kinds"][kind])
+    return [f"object=p:Bucket,p:Key" if kind == "object" else "bucket=p:Bucket"]
 
 
 def by_hand_arn(mapper, service, kind):

@@ -60,6 +60,10 @@ pub(super) fn finish(
         }
         chosen |= u64::from(needed) << at;
     }
+    // An operation that needs something may not come out as needing nothing.
+    if chosen == 0 {
+        chosen = u64::MAX;
+    }
     let actions = Actions::new(entry.operation.actions, chosen);
     let region: Cow<'static, str> = match (endpoint.region_for_keeps(), candidate.region) {
         (Some(region), _) => region.clone(),

@@ -430,16 +430,25 @@ fn most_specific(
             fitting.push(entry);
         }
     }
-    // The first of equals is the one that the table prefers.
-    let Some(best) = fitting
-        .iter()
-        .copied()
-        .reduce(|best, other| if other.needs.len() > best.needs.len() { other } else { best })
-    else {
+    // What stands in an operation's own address outweighs what it cannot do without; the first of equals is
+    // the one that the table prefers.
+    let weight = |entry: &Entry| (entry.literals().count(), entry.needs.len());
+    let Some(best) = fitting.iter().copied().reduce(|best, other| {
+        if weight(other) > weight(best) {
+            other
+        } else {
+            best
+        }
+    }) else {
         return Ok(None);
     };
     for other in &fitting {
-        if !other.needs.iter().all(|need| best.needs.contains(need)) {
+        let covered = if other.literals().count() < best.literals().count() {
+            other.literals().all(|need| best.needs.contains(need))
+        } else {
+            other.needs.iter().all(|need| best.needs.contains(need))
+        };
+        if !covered {
             return Err(Unrecognised::Ambiguous {
                 why: format!(
                     "its query asks for {} and {} at once",
@@ -454,11 +463,10 @@ fn most_specific(
 
 impl Need {
     fn is_met(self, incoming: &Incoming<'_>) -> Result<bool, Unrecognised> {
-        let Self::Literal(name, wanted) = self else {
-            let Self::Header(name) = self else {
-                return Ok(false);
-            };
-            return Ok(header(incoming, name)?.is_some());
+        let (name, wanted) = match self {
+            Self::Literal(name, wanted) => (name, wanted),
+            Self::Query(name) => (name, None),
+            Self::Header(name) => return Ok(header(incoming, name)?.is_some()),
         };
         let mut values = incoming
             .target
@@ -487,7 +495,10 @@ fn only_known_queries(
         if name.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("x-")) {
             continue;
         }
-        let literal = |need: &Need| matches!(need, Need::Literal(other, _) if *other == name);
+        let literal = |need: &Need| match need {
+            Need::Literal(other, _) | Need::Query(other) => *other == name,
+            Need::Header(_) => false,
+        };
         if !entry.queries.contains(&name) && !entry.needs.iter().any(literal) {
             return Err(Unrecognised::Unknown {
                 host: incoming.endpoint.host().to_owned(),
@@ -508,8 +519,8 @@ fn only_known_queries(
     Ok(())
 }
 
-/// The one operation of all candidates'. Where several fit that need the same actions, the first
-/// candidate's is as good as any.
+/// The one operation of all candidates'. Where several services have an operation of one name and action,
+/// it is one operation of which they have a model each, and the first candidate's is as good as any.
 fn the_one(
     matches: Vec<Match>,
     incoming: &Incoming<'_>,
@@ -528,8 +539,9 @@ fn the_one(
             }
             continue;
         }
-        let same = first.entry.operation.every_action().eq(other.entry.operation.every_action())
-            && first.entry.operation.mapped()
+        let main = |one: &Match| one.entry.operation.every_action().next();
+        let same = first.entry.operation.name() == other.entry.operation.name()
+            && main(&first) == main(&other)
             && first.candidate.name == other.candidate.name;
         if !same {
             let named = |one: &Match| {

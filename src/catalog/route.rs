@@ -76,7 +76,8 @@ impl Node {
             captures.pop();
         }
         if let Some(next) = &self.greedy {
-            for end in (at + 1..=segments.len()).rev() {
+            // What follows a greedy label in a path is more literal than more of the label.
+            for end in at + 1..=segments.len() {
                 captures.push((at, end));
                 if next.walk(segments, end, captures, accept) {
                     return true;

@@ -101,7 +101,7 @@ pub(super) fn number(id: &str) -> Option<u16> {
 
 /// Whether a service reads paths as Amazon S3 does.
 pub(super) fn is_s3(service: u16) -> bool {
-    row(service).service.id == "s3"
+    matches!(row(service).service.protocol, Protocol::RestXml { s3: true })
 }
 
 /// The operations of a service.
@@ -157,7 +157,7 @@ fn read(text: &'static str) -> Index {
                 let title = field();
                 let signing_names: Vec<_> = field().split(' ').collect();
                 let prefix = field();
-                let protocols: Vec<_> = field().split(' ').map(|word| protocol(word, id)).collect();
+                let protocols: Vec<_> = field().split(' ').map(protocol).collect();
                 let (target, version) = (field(), field());
                 let homes = field().split(' ').map(|home| {
                     home.split_once('=').unwrap_or(("", home))
@@ -186,9 +186,10 @@ fn read(text: &'static str) -> Index {
     index
 }
 
-fn protocol(word: &str, id: &str) -> Protocol {
+fn protocol(word: &str) -> Protocol {
     match word {
-        "rest-xml" => Protocol::RestXml { s3: id == "s3" },
+        "s3" => Protocol::RestXml { s3: true },
+        "rest-xml" => Protocol::RestXml { s3: false },
         "query" => Protocol::Query,
         "ec2" => Protocol::Ec2,
         "json" => Protocol::Json,

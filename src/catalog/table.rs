@@ -39,10 +39,21 @@ pub(super) struct Entry {
 /// Something that tells operations apart that share a method and path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Need {
-    /// A query parameter, with a value where that matters.
+    /// A query parameter in the operation's own address, with a value where that matters.
     Literal(&'static str, Option<&'static str>),
+    /// A query parameter that the operation cannot do without.
+    Query(&'static str),
     /// A header.
     Header(&'static str),
+}
+
+impl Entry {
+    /// The query parameters in the operation's own address.
+    pub(super) fn literals(&self) -> impl Iterator<Item = &Need> {
+        self.needs
+            .iter()
+            .filter(|need| matches!(need, Need::Literal(..)))
+    }
 }
 
 impl Table {
@@ -189,7 +200,7 @@ impl Need {
     fn read(text: &'static str) -> Self {
         match text.split_once(':') {
             Some(("h", name)) => Self::Header(name),
-            Some(("q", name)) => Self::Literal(name, None),
+            Some(("q", name)) => Self::Query(name),
             _ => match text.split_once('=') {
                 Some((name, value)) => Self::Literal(name, Some(value)),
                 None => Self::Literal(text, None),

@@ -1,7 +1,7 @@
 //! The services' tables, in the order of the index. Made by `scripts/catalog/generate`.
 
 /// One for each row of `data/services.txt`.
-pub(super) const TABLES: [&str; 445] = [
+pub(super) const TABLES: [&str; 448] = [
     include_str!("data/operations/accessanalyzer.txt"),
     include_str!("data/operations/account.txt"),
     include_str!("data/operations/account-access.txt"),
@@ -184,7 +184,6 @@ pub(super) const TABLES: [&str; 445] = [
     include_str!("data/operations/glue.txt"),
     include_str!("data/operations/grafana.txt"),
     include_str!("data/operations/greengrass.txt"),
-    include_str!("data/operations/greengrassv2.txt"),
     include_str!("data/operations/groundstation.txt"),
     include_str!("data/operations/guardduty.txt"),
     include_str!("data/operations/health.txt"),
@@ -231,10 +230,7 @@ pub(super) const TABLES: [&str; 445] = [
     include_str!("data/operations/kms.txt"),
     include_str!("data/operations/lakeformation.txt"),
     include_str!("data/operations/lambda.txt"),
-    include_str!("data/operations/lambda-core.txt"),
-    include_str!("data/operations/lambda-microvms.txt"),
     include_str!("data/operations/lambda-url.txt"),
-    include_str!("data/operations/lambda-web.txt"),
     include_str!("data/operations/launch-wizard.txt"),
     include_str!("data/operations/lex-models.txt"),
     include_str!("data/operations/lex-runtime.txt"),
@@ -356,7 +352,10 @@ pub(super) const TABLES: [&str; 445] = [
     include_str!("data/operations/rtbfabric.txt"),
     include_str!("data/operations/rum.txt"),
     include_str!("data/operations/s3.txt"),
+    include_str!("data/operations/s3-object-lambda.txt"),
+    include_str!("data/operations/s3-outposts.txt"),
     include_str!("data/operations/s3control.txt"),
+    include_str!("data/operations/s3express.txt"),
     include_str!("data/operations/s3files.txt"),
     include_str!("data/operations/s3outposts.txt"),
     include_str!("data/operations/s3tables.txt"),
@@ -436,7 +435,6 @@ pub(super) const TABLES: [&str; 445] = [
     include_str!("data/operations/wafv2.txt"),
     include_str!("data/operations/wellarchitected.txt"),
     include_str!("data/operations/wickr.txt"),
-    include_str!("data/operations/wisdom.txt"),
     include_str!("data/operations/workdocs.txt"),
     include_str!("data/operations/workmail.txt"),
     include_str!("data/operations/workmailmessageflow.txt"),
@@ -446,5 +444,10 @@ pub(super) const TABLES: [&str; 445] = [
     include_str!("data/operations/workspaces-web.txt"),
     include_str!("data/operations/xray.txt"),
     include_str!("data/operations/docdb.txt"),
+    include_str!("data/operations/greengrassv2.txt"),
+    include_str!("data/operations/lambda-core.txt"),
+    include_str!("data/operations/lambda-microvms.txt"),
+    include_str!("data/operations/lambda-web.txt"),
     include_str!("data/operations/neptune.txt"),
+    include_str!("data/operations/wisdom.txt"),
 ];

@@ -88,9 +88,6 @@ def requests(service):
             serializer = botocore.serialize.create_serializer(protocol, include_validation=False)
             for full in (False, True):
                 given = parameters(operation, full)
-                if protocol.startswith("rest") and full:
-                    # A streamed body may be anything; events are refused by the proxy.
-                    pass
                 request = serializer.serialize_to_request(given, operation)
                 yield from lines(service, name, protocol, host, request)
 
@@ -101,6 +98,8 @@ def host_of(service, provider, rules, operation):
     given |= {p.name: p.value for p in operation.static_context_parameters}
     if service == "s3control":
         given["AccountId"] = ACCOUNT
+    if service == "s3" and "{Bucket}" in operation.http["requestUri"]:
+        given |= {"Bucket": BUCKET, "ForcePathStyle": True}
     given = {k: v for k, v in given.items() if k in rules["parameters"]}
     try:
         endpoint = provider.ruleset.evaluate(given)
@@ -137,7 +136,7 @@ def lines(service, name, protocol, host, request):
         "body": base64.b64encode(body or b"").decode(),
     }
     yield json.dumps(line)
-    if service == "s3" and path.startswith(f"/{BUCKET}"):
+    if host.startswith("s3.") and path.startswith(f"/{BUCKET}"):
         rest = path[len(BUCKET) + 1 :]
         line["target"] = rest if rest.startswith("/") else f"/{rest}"
         line["host"] = f"{BUCKET}.{host}"
