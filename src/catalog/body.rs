@@ -137,7 +137,9 @@ fn json_values<'a>(
     };
     match (step, raw.get().as_bytes().first()) {
         (Step::Member(name), Some(b'{')) => {
-            let mut members = json_members(raw)?.into_iter().filter(|(key, _)| key == name);
+            let mut members = json_members(raw)?
+                .into_iter()
+                .filter(|(key, _)| key == name);
             let (one, more) = (members.next(), members.next());
             if more.is_some() {
                 return Err(Malformed(format!("the body has {name:?} twice")));

@@ -62,7 +62,9 @@ fn split(bytes: &[u8], depth: usize) -> Result<(&[u8], &[u8]), Malformed> {
             Ok(whole(rest))
         }
         (4 | 5, Some(count)) => {
-            let items = count.checked_mul(u64::from(one.major) - 3).ok_or_else(malformed)?;
+            let items = count
+                .checked_mul(u64::from(one.major) - 3)
+                .ok_or_else(malformed)?;
             for _ in 0..items {
                 rest = split(rest, depth + 1)?.1;
             }
@@ -98,7 +100,7 @@ impl<'a> Cbor<'a> {
         let head = head(self.0)?;
         let mut rest = &self.0[head.size..];
         let mut items = Vec::new();
-        while !rest.is_empty() && !(head.argument.is_none() && rest[0] == 0xff) {
+        while !rest.is_empty() && (head.argument.is_some() || rest[0] != 0xff) {
             let (item, behind) = split(rest, 0)?;
             items.push(Self(item));
             rest = behind;
@@ -179,7 +181,10 @@ mod tests {
 
     fn at(bytes: &[u8], steps: &[Step]) -> Vec<String> {
         let mut found = Vec::new();
-        Cbor::read(bytes).unwrap().values(steps, &mut found).unwrap();
+        Cbor::read(bytes)
+            .unwrap()
+            .values(steps, &mut found)
+            .unwrap();
         found.into_iter().map(Cow::into_owned).collect()
     }
 
@@ -187,7 +192,8 @@ mod tests {
     fn finds_members_of_either_length() {
         // {"A": "x", "B": ["y", "z"], "C": {"k": "v"}}
         let definite = b"\xa3\x61A\x61x\x61B\x82\x61y\x61z\x61C\xa1\x61k\x61v";
-        let indefinite = b"\xbf\x61A\x7f\x61x\xff\x61B\x9f\x61y\x61z\xff\x61C\xbf\x61k\x61v\xff\xff";
+        let indefinite =
+            b"\xbf\x61A\x7f\x61x\xff\x61B\x9f\x61y\x61z\xff\x61C\xbf\x61k\x61v\xff\xff";
         for bytes in [&definite[..], &indefinite[..]] {
             assert_eq!(at(bytes, &[Step::Member("A")]), ["x"]);
             assert_eq!(at(bytes, &[Step::Member("B"), Step::Each]), ["y", "z"]);
@@ -203,7 +209,14 @@ mod tests {
         let mut found = Vec::new();
         let read = Cbor::read(twice).unwrap();
         assert!(read.values(&[Step::Member("A")], &mut found).is_err());
-        for bytes in [&b""[..], b"\xa1\x61A", b"\x61", b"\x61ab", b"\x9f\x01", b"\x1c"] {
+        for bytes in [
+            &b""[..],
+            b"\xa1\x61A",
+            b"\x61",
+            b"\x61ab",
+            b"\x9f\x01",
+            b"\x1c",
+        ] {
             assert!(Cbor::read(bytes).is_err(), "{bytes:?}");
         }
         let deep = vec![0x81; 1 << 20];

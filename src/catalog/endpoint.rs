@@ -25,7 +25,9 @@ pub struct Endpoint {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum HostError {
     /// A host name ends with a dot, or holds what no host name does.
-    #[error("{host:?} is not a host name as AWS's clients write it: labels of letters, digits and hyphens, without port, user or trailing dot")]
+    #[error(
+        "{host:?} is not a host name as AWS's clients write it: labels of letters, digits and hyphens, without port, user or trailing dot"
+    )]
     Malformed {
         /// The host as it came.
         host: String,
@@ -37,7 +39,9 @@ pub enum HostError {
         host: String,
     },
     /// It is in a domain of AWS, but no service's endpoint.
-    #[error("{host} is in a domain of AWS but not an endpoint of a service that idp knows; update idp if the service is new")]
+    #[error(
+        "{host} is in a domain of AWS but not an endpoint of a service that idp knows; update idp if the service is new"
+    )]
     Unknown {
         /// The host.
         host: String,

@@ -157,7 +157,8 @@ impl Spec {
                 None => Values::Unknown,
             });
         }
-        let absent = |values: &Values<'_>| matches!(values, Values::Known(found) if found.is_empty());
+        let absent =
+            |values: &Values<'_>| matches!(values, Values::Known(found) if found.is_empty());
         if self.optional && known.iter().any(absent) {
             return Ok(());
         }

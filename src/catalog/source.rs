@@ -96,7 +96,10 @@ impl<'a> Request<'a> {
 }
 
 /// The value of a header, which may not be there twice.
-pub(super) fn header<'a>(incoming: &Incoming<'a>, name: &str) -> Result<Option<&'a str>, Malformed> {
+pub(super) fn header<'a>(
+    incoming: &Incoming<'a>,
+    name: &str,
+) -> Result<Option<&'a str>, Malformed> {
     let mut values = incoming.headers.get_all(name).iter();
     let (one, more) = (values.next(), values.next());
     if more.is_some() {

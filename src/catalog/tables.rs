@@ -1,4 +1,4 @@
-//! The services' tables, in the order of the index. Made by `scripts/catalog/generate`.
+//! The services' tables, in the order of the index. Made by `tools/catalog/generate`.
 
 /// One for each row of `data/services.txt`.
 pub(super) const TABLES: [&str; 448] = [

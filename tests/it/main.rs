@@ -1,5 +1,6 @@
 //! The integration tests, one module per subject.
 
+mod catalog;
 mod cli;
 mod credentials_file;
 mod durability;

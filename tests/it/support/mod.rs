@@ -9,6 +9,6 @@ mod wait;
 pub(crate) use postgres::Postgres;
 pub(crate) use process::{Running, clean_command};
 pub(crate) use python::{
-    Moto, infrastructure_python, moto_server, python, python_json, python_tool,
+    Moto, catalog_python, infrastructure_python, moto_server, python, python_json, python_tool,
 };
 pub(crate) use wait::{free_port, wait_until};

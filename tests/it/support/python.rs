@@ -44,6 +44,23 @@ pub(crate) fn infrastructure_python() -> Option<PathBuf> {
     found
 }
 
+/// The interpreter that has `tools/catalog/requirements.txt` installed: `IDP_TEST_CATALOG_PYTHON`, or the
+/// one that `scripts/test` makes. As [`python`] otherwise.
+#[expect(clippy::print_stderr, reason = "a skipped test has to say so")]
+pub(crate) fn catalog_python() -> Option<PathBuf> {
+    let named = std::env::var_os("IDP_TEST_CATALOG_PYTHON").map(PathBuf::from);
+    let found = find_in(named, "venv-catalog");
+    if found.is_none() {
+        let ci = std::env::var("CI").unwrap_or_default();
+        assert!(
+            matches!(ci.as_str(), "" | "0" | "false"),
+            "CI is set, but there is no Python environment for the catalog: run scripts/test"
+        );
+        eprintln!("skipped: no Python environment for the catalog; scripts/test makes one");
+    }
+    found
+}
+
 fn find(named: Option<PathBuf>) -> Option<PathBuf> {
     find_in(named, "venv")
 }

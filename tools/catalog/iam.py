@@ -114,8 +114,6 @@ class Mapper:
             return [], False
         if listed is not None:
             return [one if ":" in one.partition("?")[0] else f"{prefix}:{one}" for one in listed], False
-        if service in ("s3express", "s3-object-lambda", "s3-outposts"):
-            return self._of_s3(service, operation), False
         if "by_method" in entry:
             return [f"{prefix}:{operation.method}"], False
         if "unmapped" in entry:
@@ -139,31 +137,30 @@ class Mapper:
         self.unmapped[f"{service}:{operation.name}"] = reason
         return [], False
 
-    def _of_s3(self, service, operation):
-        """What Amazon S3's operation needs at a host of its kin, under the kin's prefix."""
+    def of_s3_kin(self, service, operation):
+        """What Amazon S3's operation needs at a host of its kin, under the kin's prefix. None where it is not
+        offered there."""
+        listed = self.service(service).get("operations", {}).get(operation.name)
+        if listed is not None:
+            return [f"{service}:{name}" for name in listed]
         own = self.reference.services[service]["privileges"]
         if service == "s3express":
             if "{Key+}" in operation.path or operation.name in ("ListObjectsV2", "DeleteObjects", "ListMultipartUploads"):
                 return ["s3express:CreateSession"]
         else:
             found = []
-            for action in self._main("s3", {"signingName": "s3"}, operation)[0]:
+            known = self.service("s3")["operations"].get(operation.name)
+            listed = [f"s3:{operation.name}"] if known is None else known
+            for action in listed if isinstance(listed, list) else []:
                 name, mark, condition = action.partition("?")
-                name = name.partition(":")[2]
+                name = name.rpartition(":")[2]
                 if name in own:
                     found.append(f"{service}:{name}{mark}{condition}")
                 elif not condition:
                     found = []
                     break
-            self.unmapped.pop(f"s3:{operation.name}", None) if not self.known("s3", operation) else None
-            if found:
-                return found
-        self.unmapped[f"{service}:{operation.name}"] = f"not offered at the hosts of {service}"
-        return []
-
-    def known(self, service, operation):
-        """Whether a table has the operation as one without actions."""
-        return isinstance(self.service(service).get("operations", {}).get(operation.name), str)
+            return found or None
+        return None
 
     def pass_role(self, service, model, operation, actions):
         """[(condition, member)] where roles are handed over; a condition is empty where one always is."""

@@ -123,13 +123,6 @@ class Table:
                 if service not in best or rank > best[service][0]:
                     best[service] = rank, row
             self.exact[host] = {row for _, row in best.values()}
-        # Operations' own prefixes stand before every host of Amazon S3; only one of its hosts has them.
-        for name in [n for n in self.templates if re.match(r"\*\.s3(express|[.-](?!object|control|outposts))", n)]:
-            rows = {k: v for k, v in self.templates[name].items() if k[0] != "s3"}
-            if rows:
-                self.templates[name] = rows
-            else:
-                del self.templates[name]
         for host, rows in self.templates.items():
             self.templates[host] = {
                 ((k[1] if k[0] == "s3" else k[0]), *k[1:]): v for k, v in rows.items()
@@ -221,6 +214,9 @@ def from_rules(table, loader, service, model):
         table.add(host, service, region, name, signing_region, algorithm)
         for prefix in prefixes:
             prefix = re.sub(r"\{\w+\}", CALLERS, prefix)
+            # Only one of Amazon S3's hosts has its operations' prefix.
+            if service == "s3" and "object-lambda" not in host:
+                continue
             if not host.startswith((prefix, ACCOUNT)):
                 table.add(prefix + host, service, region, name, signing_region, algorithm)
 
