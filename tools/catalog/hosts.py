@@ -95,6 +95,9 @@ class Table:
             None,
         )
         if label is None:
+            # A rule set that gives every partition the host of one region.
+            if any(re.search(rf"(^|[.-]){re.escape(r)}($|\.)", host) for r in self.partitions.regions):
+                return
             self.exact[host].add((partition["id"], service, name, signing_region, algorithm))
             return
         for suffix, kind in zip(self.partitions.suffixes[partition["id"]], (".{dns}", ".{dual}")):
@@ -119,7 +122,7 @@ class Table:
             for row in rows:
                 partition, service, name, region, _ = row
                 own = region == implicit[partition]
-                rank = (partition == "aws", region == "*", own, region)
+                rank = (partition == "aws", region == "*", own, row)
                 if service not in best or rank > best[service][0]:
                     best[service] = rank, row
             self.exact[host] = {row for _, row in best.values()}
