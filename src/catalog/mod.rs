@@ -7,6 +7,7 @@
 mod action;
 mod body;
 mod cbor;
+mod choose;
 mod endpoint;
 mod fill;
 mod finish;
