@@ -186,7 +186,7 @@ impl Statement {
 }
 
 impl Condition {
-    fn outcome<'a>(&'a self, context: &'a Context) -> ConditionOutcome<'a> {
+    pub(super) fn outcome<'a>(&'a self, context: &'a Context) -> ConditionOutcome<'a> {
         let got = context.get(&self.key);
         ConditionOutcome {
             condition: self,
@@ -226,7 +226,7 @@ impl Principals {
 }
 
 impl Actions {
-    fn concern(&self, action: &str) -> bool {
+    pub(super) fn concern(&self, action: &str) -> bool {
         let among =
             |patterns: &[super::Value]| patterns.iter().any(|p| p.matches_ignore_case(action));
         match self {

@@ -13,6 +13,7 @@
 //! - `explain` finds out why a request is refused and the smallest change that would let it in.
 //! - `lint` finds policies that admit more than they should, or nobody.
 //! - [`WebIdentityRequest`] is what STS knows of a request with a token.
+//! - [`SessionPolicy`] is what a role session may do at most.
 //! - [`generate`] writes the infrastructure around policies.
 
 mod comparison;
@@ -27,6 +28,7 @@ mod lint;
 mod operator;
 mod parse;
 mod policy;
+mod session;
 mod value;
 mod web_identity;
 mod write;
@@ -42,5 +44,6 @@ pub use parse::MAX_TEXT;
 pub use policy::{
     Actions, Condition, Effect, Policy, PrincipalKind, Principals, Statement, Version,
 };
+pub use session::{Resources, SessionPolicy, SessionStatement};
 pub use value::Value;
 pub use web_identity::{ASSUME, SET_SOURCE_IDENTITY, TAG_SESSION, WebIdentityRequest};

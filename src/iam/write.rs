@@ -172,7 +172,7 @@ fn by_kind(listed: &[(PrincipalKind, String)]) -> Map<String, Json> {
         .collect()
 }
 
-fn conditions(conditions: &[Condition]) -> Result<Map<String, Json>, String> {
+pub(super) fn conditions(conditions: &[Condition]) -> Result<Map<String, Json>, String> {
     let mut operators: Map<String, Json> = Map::new();
     for condition in conditions {
         let name = condition.operator.to_string();
@@ -193,7 +193,7 @@ fn conditions(conditions: &[Condition]) -> Result<Map<String, Json>, String> {
     Ok(operators)
 }
 
-fn written(values: &[Value]) -> Json {
+pub(super) fn written(values: &[Value]) -> Json {
     one_or_list(values.iter().map(Value::as_written).collect())
 }
 

@@ -63,7 +63,10 @@ pub struct RulesError {
 impl fmt::Display for RulesError {
     /// The errors alone, a line each: `FILE:LINE:COLUMN: problem; cure`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let errors = self.findings.iter().filter(|finding| finding.severity == Severity::Error);
+        let errors = self
+            .findings
+            .iter()
+            .filter(|finding| finding.severity == Severity::Error);
         for (index, finding) in errors.enumerate() {
             let newline = if index == 0 { "" } else { "\n" };
             write!(f, "{newline}{}:{finding}", self.file)?;

@@ -80,8 +80,7 @@ impl Glob {
             None => false,
             Some(known) => {
                 let (mine, theirs) = (self.literal_prefix(), &text[..known]);
-                (mine.starts_with(theirs) || theirs.starts_with(mine))
-                    && meet(&self.written, text)
+                (mine.starts_with(theirs) || theirs.starts_with(mine)) && meet(&self.written, text)
             }
         }
     }

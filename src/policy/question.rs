@@ -30,3 +30,14 @@ pub struct Question<'a> {
     /// The region of its host, for where the catalog does not say more; `None` where it has none.
     pub region: Option<&'a str>,
 }
+
+impl<'a> Question<'a> {
+    /// What the catalog says of it, if anything.
+    #[must_use]
+    pub const fn recognised(&self) -> Option<&'a Recognised> {
+        match self.recognition {
+            Recognition::Known(recognised) => Some(recognised),
+            Recognition::Body | Recognition::Unknown => None,
+        }
+    }
+}

@@ -63,7 +63,8 @@ impl ResourcePattern {
                 "write the value itself, or *",
             );
         }
-        if text.chars().any(|c| c.is_whitespace() || c.is_control()) && resource.trim() != resource {
+        if text.chars().any(|c| c.is_whitespace() || c.is_control()) && resource.trim() != resource
+        {
             return wrong("begins or ends with a space", "take the space out");
         }
         let partitions = Glob::new(partition);
@@ -80,19 +81,29 @@ impl ResourcePattern {
             );
         }
         let digits = account.bytes().all(|b| b.is_ascii_digit());
-        if !account.is_empty() && !account.contains(['*', '?']) && (account.len() != 12 || !digits) {
+        if !account.is_empty() && !account.contains(['*', '?']) && (account.len() != 12 || !digits)
+        {
             return wrong(
                 &format!("can match nothing: {account:?} is no account id"),
                 "write twelve digits, or *",
             );
         }
         if resource.is_empty() {
-            return wrong("names nothing in its last field", "write the resource's name, or *");
+            return wrong(
+                "names nothing in its last field",
+                "write the resource's name, or *",
+            );
         }
         if service == "s3" && !(region.is_empty() && account.is_empty()) {
-            let is_regional = ["accesspoint/", "job/", "storage-lens", "access-grants/", "async-"]
-                .iter()
-                .any(|kind| resource.starts_with(kind) || resource.starts_with('*'));
+            let is_regional = [
+                "accesspoint/",
+                "job/",
+                "storage-lens",
+                "access-grants/",
+                "async-",
+            ]
+            .iter()
+            .any(|kind| resource.starts_with(kind) || resource.starts_with('*'));
             let is_open = Glob::new(region).covers("") && Glob::new(account).covers("");
             if !is_regional && !is_open {
                 return wrong(
@@ -190,9 +201,20 @@ impl<'a> ArnView<'a> {
         let mut fields = arn.splitn(6, ':');
         let mut next = || fields.next();
         match (next(), next(), next(), next(), next(), next()) {
-            (Some("arn"), Some(partition), Some(service), Some(region), Some(account), Some(resource)) => {
-                Self { partition, service, region, account, resource }
-            }
+            (
+                Some("arn"),
+                Some(partition),
+                Some(service),
+                Some(region),
+                Some(account),
+                Some(resource),
+            ) => Self {
+                partition,
+                service,
+                region,
+                account,
+                resource,
+            },
             _ => Self::UNKNOWN,
         }
     }

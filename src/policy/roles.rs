@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use super::{glob::Glob, resource::ArnView, rule::Facets, verdict::Verdict};
-use crate::{
-    catalog::Recognised,
-    domain::RoleArn,
-};
+use crate::{catalog::Recognised, domain::RoleArn};
 
 /// A role that requests may be signed for, and for which ones.
 #[derive(Clone, Debug)]
@@ -73,7 +70,9 @@ impl Role {
                 if self.buckets.iter().any(|pattern| pattern.covers(bucket)) {
                     continue;
                 }
-                if recognised.complete || !self.buckets.iter().any(|pattern| pattern.touches(bucket)) {
+                if recognised.complete
+                    || !self.buckets.iter().any(|pattern| pattern.touches(bucket))
+                {
                     return Verdict::No;
                 }
                 verdict = Verdict::Maybe;

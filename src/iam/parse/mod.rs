@@ -8,6 +8,7 @@
 mod conditions;
 mod members;
 mod principals;
+mod session;
 
 use self::members::{Members, Place, show, strings};
 use super::{
