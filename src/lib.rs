@@ -12,6 +12,7 @@ pub mod domain;
 pub mod http;
 pub mod iam;
 pub mod jose;
+pub mod policy;
 pub mod ports;
 pub mod server;
 pub mod service;

@@ -22,6 +22,7 @@ mod services;
 mod source;
 mod table;
 mod tables;
+mod vocabulary;
 
 pub use action::{AccessLevel, Action, Actions};
 pub use endpoint::{CustomerHost, Endpoint, HostError, endpoint, scoped_endpoint};
@@ -30,6 +31,7 @@ pub use recognised::{Incoming, Recognised, Signing, SigningMethod, Unrecognised}
 pub use resource::Resource;
 pub use service::{Access, BodyRule, Operation, Protocol, Service};
 pub use services::{CatalogVersion, read_only, version};
+pub use vocabulary::{actions, credential_actions, prefixes, services};
 
 #[cfg(test)]
 mod cases;

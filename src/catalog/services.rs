@@ -90,6 +90,11 @@ fn index() -> &'static Index {
     INDEX.get_or_init(|| read(DATA))
 }
 
+/// The rows of all services, in the order of their numbers.
+pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
+    index().rows.iter()
+}
+
 /// The row of a service's number.
 pub(super) fn row(service: u16) -> &'static Row {
     &index().rows[usize::from(service)]

@@ -37,3 +37,10 @@ pub use question::{Question, Recognition};
 pub use roles::Role;
 pub use rule::Effect;
 pub use rules::Rules;
+
+#[cfg(test)]
+#[path = "corpus_test.rs"]
+mod corpus;
+#[cfg(test)]
+#[path = "property_test.rs"]
+mod property;

@@ -81,3 +81,7 @@ impl Rules {
         Ok(rules)
     }
 }
+
+#[cfg(test)]
+#[path = "../file_test.rs"]
+mod tests;
