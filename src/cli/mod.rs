@@ -15,6 +15,7 @@ pub mod login;
 pub mod logout;
 pub mod man;
 pub mod printer;
+pub mod proxy;
 pub mod publish;
 pub mod role;
 mod runtime;
@@ -89,6 +90,7 @@ enum Command {
     Login(login::Args),
     Logout(logout::Args),
     Aws(aws::Args),
+    Proxy(proxy::Args),
     // On the server.
     Dev(dev::Args),
     Serve(serve::Args),
@@ -148,6 +150,7 @@ impl Command {
             Self::Login(args) => login::run(args, context),
             Self::Logout(args) => logout::run(args, context),
             Self::Aws(args) => aws::run(args, context),
+            Self::Proxy(args) => proxy::run(args, context),
             Self::Dev(args) => dev::run(&args, context),
             Self::Serve(args) => serve::run(&args, context),
             Self::Sts(args) => sts::run(&args, context),

@@ -51,10 +51,6 @@ impl Glob {
         &self.written[..self.literal]
     }
 
-    pub(super) fn is_everything(&self) -> bool {
-        self.kind == Kind::Everything
-    }
-
     pub(super) fn is_literal(&self) -> bool {
         self.kind == Kind::Literal
     }

@@ -1,6 +1,7 @@
 //! `idp proxy …`.
 
 mod check;
+mod rules;
 
 use clap::Subcommand;
 
