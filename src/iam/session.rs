@@ -138,7 +138,7 @@ impl Serialize for SessionStatement {
         }
         match &self.resources {
             Resources::Only(resources) => {
-                members.serialize_entry("Resource", &written(resources))?
+                members.serialize_entry("Resource", &written(resources))?;
             }
             Resources::AllBut(resources) => {
                 members.serialize_entry("NotResource", &written(resources))?;

@@ -34,7 +34,8 @@ const fn yes() -> bool {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::policy) struct Request {
-    request: String,
+    #[serde(rename = "request")]
+    line: String,
     #[serde(default)]
     headers: Vec<String>,
     body: Option<String>,
@@ -59,7 +60,7 @@ pub(in crate::policy) struct Sent {
 impl Request {
     pub(in crate::policy) fn new(line: &str, headers: &[&str], body: Option<&str>) -> Self {
         Self {
-            request: line.to_owned(),
+            line: line.to_owned(),
             headers: headers.iter().map(|header| (*header).to_owned()).collect(),
             body: body.map(str::to_owned),
             ..Self::default()
@@ -67,7 +68,7 @@ impl Request {
     }
 
     pub(in crate::policy) fn send(&self) -> Sent {
-        let (method, url) = self.request.split_once(' ').unwrap();
+        let (method, url) = self.line.split_once(' ').unwrap();
         let rest = url.strip_prefix("https://").unwrap();
         let (host, path) = rest.split_at(rest.find('/').unwrap());
         let endpoint = catalog::endpoint(host).unwrap();
@@ -140,7 +141,7 @@ fn every_request_gets_what_the_corpus_says() {
             if is_unknown != request.unknown {
                 wrong.push(format!(
                     "{}: {}: {:?}",
-                    case.what, request.request, sent.recognised
+                    case.what, request.line, sent.recognised
                 ));
                 continue;
             }
@@ -171,7 +172,7 @@ fn every_request_gets_what_the_corpus_says() {
             if got != request.gets || !says || !signs {
                 wrong.push(format!(
                     "{}: {} {:?}: {got} {reason} {role:?}",
-                    case.what, request.request, request.body
+                    case.what, request.line, request.body
                 ));
             }
             let explained = rules.explain(&question);

@@ -193,7 +193,7 @@ impl Lane {
                 Some(resources) => {
                     patterns.extend(resources.iter().enumerate().map(|(place, pattern)| {
                         (pattern.resource().literal_prefix(), index, place)
-                    }))
+                    }));
                 }
             }
         }

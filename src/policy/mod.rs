@@ -11,6 +11,11 @@
 //! against the request: an allow rule has to fit whatever the unknown part is, a block rule fits where
 //! it could.
 
+#![expect(
+    clippy::similar_names,
+    reason = "rules and roles are the words of the subject"
+)]
+
 mod decide;
 mod decision;
 mod explain;

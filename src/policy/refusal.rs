@@ -71,7 +71,7 @@ impl Refusal<'_> {
                 } else {
                     ""
                 };
-                let change = suggestion(*action, resource).replace('\n', ", ");
+                let change = suggestion(action, resource).replace('\n', ", ");
                 format!(
                     "no rule allows {}{why}; to allow it, add to {} a [[rule]] with {change}",
                     subject((*action, resource)),

@@ -52,12 +52,11 @@ impl Role {
             let arn = ArnView::of(resource.arn());
             if !self.accounts.is_empty() {
                 let named = match arn.account {
-                    "" => own,
                     "*" if arn.resource.contains('*') && !recognised.complete => {
                         verdict = Verdict::Maybe;
                         continue;
                     }
-                    "*" => own,
+                    "" | "*" => own,
                     named => named,
                 };
                 if !self.accounts.iter().any(|account| **account == *named) {

@@ -8,6 +8,10 @@ use crate::domain::RoleArn;
 /// The rules of one file, compiled. Cheap to ask: neither the number of rules nor that of their
 /// resources costs much.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the rules among what comes with them"
+)]
 pub struct Rules {
     pub(super) file: Box<str>,
     pub(super) rules: Vec<Rule>,

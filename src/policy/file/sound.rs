@@ -1,7 +1,10 @@
 //! Rules that can never match, as far as that is plain.
 
 use super::reader::Findings;
-use crate::policy::{Effect, Severity, rule::Rule};
+use crate::policy::{
+    Effect, Severity,
+    rule::{ActionPattern, Rule},
+};
 
 /// Prefixes whose actions act on ARNs of a service of the same name alone.
 const OWN_RESOURCES: [&str; 6] = ["dynamodb", "kms", "lambda", "s3", "secretsmanager", "sqs"];
@@ -54,7 +57,7 @@ fn is_usable(other: &Rule, rule: &Rule) -> bool {
     let literal = |rule: &Rule| {
         rule.actions
             .as_ref()
-            .is_some_and(|actions| actions.iter().any(|pattern| pattern.is_literal()))
+            .is_some_and(|actions| actions.iter().any(ActionPattern::is_literal))
     };
     !literal(rule) || rule.actions == other.actions
 }
