@@ -57,28 +57,7 @@ impl Authorization {
             .strip_prefix(ALGORITHM)
             .filter(|rest| rest.starts_with([' ', '\t']))
             .ok_or_else(|| incomplete(format!("Authorization header requires '{ALGORITHM}'.")))?;
-        let (mut credential, mut signed_headers, mut signature) = (None, None, None);
-        for part in rest.split(',') {
-            let (name, value) = part.trim().split_once('=').ok_or_else(|| {
-                incomplete(
-                    "a part of the Authorization header is not a valid key=value pair \
-                     (missing equal-sign)."
-                        .to_owned(),
-                )
-            })?;
-            let slot = match name {
-                "Credential" => &mut credential,
-                "SignedHeaders" => &mut signed_headers,
-                "Signature" => &mut signature,
-                // Unknown parts are no part of what is verified.
-                _ => continue,
-            };
-            if slot.replace(value).is_some() {
-                return Err(incomplete(format!(
-                    "Authorization header has '{name}' twice."
-                )));
-            }
-        }
+        let fields = Fields::read(rest)?;
         let part = |name: &str, value: Option<&'_ str>| {
             value
                 .filter(|value| !value.is_empty())
@@ -87,10 +66,10 @@ impl Authorization {
                     incomplete(format!("Authorization header requires '{name}' parameter."))
                 })
         };
-        let (access_key_id, scope) = credential_parts(&part("Credential", credential)?)?;
-        let signed_headers = header_names(&part("SignedHeaders", signed_headers)?)?;
+        let (access_key_id, scope) = credential_parts(&part("Credential", fields.credential)?)?;
+        let signed_headers = header_names(&part("SignedHeaders", fields.signed_headers)?)?;
         let mut bytes = [0; 32];
-        let signature = part("Signature", signature)?;
+        let signature = part("Signature", fields.signature)?;
         // A text that is not 64 hex digits cannot match; it is not told apart from one that does
         // not.
         hex::decode_to_slice(signature, &mut bytes)
@@ -101,6 +80,43 @@ impl Authorization {
             signed_headers,
             signature: bytes,
         })
+    }
+}
+
+/// The parts of the header behind its algorithm.
+#[derive(Default)]
+pub(super) struct Fields<'a> {
+    pub(super) credential: Option<&'a str>,
+    pub(super) signed_headers: Option<&'a str>,
+    pub(super) signature: Option<&'a str>,
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn read(rest: &'a str) -> Result<Self, SignatureError> {
+        let incomplete = |text: String| SignatureError::IncompleteSignature(text);
+        let mut fields = Self::default();
+        for part in rest.split(',') {
+            let (name, value) = part.trim().split_once('=').ok_or_else(|| {
+                incomplete(
+                    "a part of the Authorization header is not a valid key=value pair \
+                     (missing equal-sign)."
+                        .to_owned(),
+                )
+            })?;
+            let slot = match name {
+                "Credential" => &mut fields.credential,
+                "SignedHeaders" => &mut fields.signed_headers,
+                "Signature" => &mut fields.signature,
+                // Unknown parts are no part of what is verified.
+                _ => continue,
+            };
+            if slot.replace(value).is_some() {
+                return Err(incomplete(format!(
+                    "Authorization header has '{name}' twice."
+                )));
+            }
+        }
+        Ok(fields)
     }
 }
 

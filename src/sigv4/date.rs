@@ -1,6 +1,9 @@
 //! `X-Amz-Date`.
 
-use jiff::{civil::DateTime, tz::TimeZone};
+use jiff::{
+    civil::DateTime,
+    tz::{Offset, TimeZone},
+};
 
 use crate::domain::Timestamp;
 
@@ -19,10 +22,32 @@ pub(super) fn parse(text: &str) -> Option<Timestamp> {
     Some(Timestamp::from_secs(zoned.timestamp().as_second()))
 }
 
-/// Writes the same form.
+/// Writes the same form; `None` for a year that has not four digits.
+pub(super) fn stamp(at: Timestamp) -> Option<[u8; 16]> {
+    let at = jiff::Timestamp::from_second(at.secs()).ok()?;
+    let at = Offset::UTC.to_datetime(at);
+    let mut text = *b"00000000T000000Z";
+    let year = u16::try_from(at.year()).ok()?;
+    for (place, two) in [
+        (0, year / 100),
+        (2, year % 100),
+        (4, u16::try_from(at.month()).ok()?),
+        (6, u16::try_from(at.day()).ok()?),
+        (9, u16::try_from(at.hour()).ok()?),
+        (11, u16::try_from(at.minute()).ok()?),
+        (13, u16::try_from(at.second()).ok()?),
+    ] {
+        let [tens, ones] = [two / 10, two % 10].map(|digit| u8::try_from(digit).ok());
+        text[place] += tens?;
+        text[place + 1] += ones?;
+    }
+    Some(text)
+}
+
+/// The same as text, for messages.
 pub(super) fn show(at: Timestamp) -> String {
-    jiff::Timestamp::from_second(at.secs())
-        .map(|at| at.strftime(FORMAT).to_string())
+    stamp(at)
+        .map(|text| String::from_utf8_lossy(&text).into_owned())
         .unwrap_or_default()
 }
 

@@ -1,19 +1,35 @@
-//! AWS Signature Version 4: verifying requests that come in, signing ones that go to S3.
+//! AWS Signature Version 4, both ways: verifying requests that carry a signature, taking from a request
+//! what its client claimed, saying how its body goes on, and signing it anew, with Version 4a too.
+//! ([Signing AWS API requests])
 //!
-//! Only signatures in the `Authorization` header, over the body's own SHA-256: what SDKs and the
-//! CLI send. ([Signing AWS API requests])
+//! What is verified is the `Authorization` header over the body's own SHA-256, as SDKs and the CLI send
+//! it to services other than Amazon S3.
+//!
+//! How Amazon S3 reads paths is its own rule: the canonical path is the path as it was sent, encoded once
+//! and never normalised. S3's documentation says so, and its SDKs do it (issues 853 of aws-sdk-js and 270
+//! of aws-sdk-kotlin): `//`, `.` and `..` are parts of keys.
 //!
 //! [Signing AWS API requests]: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 
 mod authorization;
+mod body;
 mod canonical;
+mod chunked;
+mod claim;
 mod date;
 mod error;
 mod sign;
 mod verify;
 
 pub use authorization::{Authorization, CredentialScope};
+pub use body::{
+    BodyPlan, BodyRefusal, BodyRules, PayloadHash, PresentedPayload, Reframe, Reframer, body_plan,
+};
 pub use canonical::SignedRequest;
+pub use chunked::{ChunkError, ChunkedDecoder, ChunkedEncoder};
+pub use claim::{
+    Claim, ClaimedSignature, Presented, PresentedError, SignaturePlace, SignatureVersion, strip,
+};
 pub use error::SignatureError;
-pub use sign::{SigningError, sign_s3};
+pub use sign::{Signable, Signer, SigningCredentials, SigningError, SigningSettings};
 pub use verify::{CLOCK_SKEW, LookupError, Verified, verify};

@@ -1,5 +1,5 @@
-//! Amazon S3, and what speaks like it: the four requests that this program needs, signed by
-//! `aws-sigv4` and sent by our own HTTP client. The SDK's S3 client would be larger than the rest of
+//! Amazon S3, and what speaks like it: the four requests that this program needs, signed by `sigv4` and
+//! sent by our own HTTP client. The SDK's S3 client would be larger than the rest of
 //! the program.
 
 mod answer;
@@ -12,6 +12,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use aws_credential_types::Credentials;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, header};
@@ -23,10 +24,10 @@ use super::{
     http::{HttpAnswer, HttpClient, HttpError, HttpSettings},
 };
 use crate::{
-    domain::Clock,
+    domain::{Clock, PathStyle, RequestTarget, SecretString, Timestamp},
     jose::sha256,
     ports::{Created, NewObject, ObjectError, ObjectStore},
-    sigv4::sign_s3,
+    sigv4::{PayloadHash, Signable, SignatureVersion, Signer, SigningCredentials, SigningSettings},
 };
 
 pub use location::{S3Location, S3LocationError};
@@ -48,6 +49,7 @@ pub struct S3Objects {
     /// The bucket's region: as configured, until S3 names another.
     region: RwLock<String>,
     clock: Arc<dyn Clock>,
+    signer: Signer,
 }
 
 impl S3Objects {
@@ -66,6 +68,7 @@ impl S3Objects {
             location,
             aws,
             clock,
+            signer: Signer::new(),
         }
     }
 
@@ -133,8 +136,14 @@ impl S3Objects {
             .credentials(self.clock.now())
             .await
             .map_err(|reason| refused(format!("no AWS credentials: {reason}")))?;
-        sign_s3(&mut request, &credentials, region, self.clock.now())
-            .map_err(|error| refused(error.to_string()))?;
+        sign(
+            &self.signer,
+            &mut request,
+            &credentials,
+            region,
+            self.clock.now(),
+        )
+        .map_err(&refused)?;
         self.http.send(request).await.map_err(|error| match error {
             HttpError::Unreachable { reason, .. } => ObjectError::Unreachable {
                 place: place.to_owned(),
@@ -143,6 +152,49 @@ impl S3Objects {
             other => refused(other.to_string()),
         })
     }
+}
+
+/// Signs a request to S3, whose body's hash goes with it.
+fn sign(
+    signer: &Signer,
+    request: &mut Request<Bytes>,
+    credentials: &Credentials,
+    region: &str,
+    now: Timestamp,
+) -> Result<(), String> {
+    let uri = request.uri();
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let target = RequestTarget::parse(path, PathStyle::S3).map_err(|error| error.to_string())?;
+    let host = uri
+        .authority()
+        .map(|authority| authority.as_str().to_owned())
+        .ok_or("the S3 endpoint has no host")?;
+    let credentials = SigningCredentials::new(
+        credentials.access_key_id().to_owned(),
+        SecretString::from(credentials.secret_access_key()),
+        credentials.session_token(),
+    )
+    .map_err(|error| error.to_string())?;
+    let signable = Signable {
+        method: &request.method().clone(),
+        host: &host,
+        target: &target,
+        payload: PayloadHash::of(request.body()),
+    };
+    let settings = SigningSettings {
+        name: "s3",
+        region,
+        version: SignatureVersion::V4,
+    };
+    signer
+        .sign(
+            &signable,
+            request.headers_mut(),
+            &settings,
+            &credentials,
+            now,
+        )
+        .map_err(|error| error.to_string())
 }
 
 /// One request.
