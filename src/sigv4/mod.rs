@@ -5,9 +5,11 @@
 //! What is verified is the `Authorization` header over the body's own SHA-256, as SDKs and the CLI send
 //! it to services other than Amazon S3.
 //!
-//! How Amazon S3 reads paths is its own rule: the canonical path is the path as it was sent, encoded once
-//! and never normalised. S3's documentation says so, and its SDKs do it (issues 853 of aws-sdk-js and 270
-//! of aws-sdk-kotlin): `//`, `.` and `..` are parts of keys.
+//! How Amazon S3 reads paths is its own rule: the canonical path is encoded once and never normalised, since
+//! `//`, `.` and `..` are parts of keys
+//! ([S3](https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html)). Other services
+//! encode what they were sent once more, so that `%40` becomes `%2540`, and refuse what is not normalised.
+//! [`RequestTarget`](crate::domain::RequestTarget) is what both sign.
 //!
 //! [Signing AWS API requests]: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 

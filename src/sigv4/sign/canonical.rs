@@ -147,20 +147,20 @@ fn write_path(out: &mut Vec<u8>, path: &str, encode_again: bool) {
     }
 }
 
-/// All values of a header with commas between them, each without blanks around it and with one in place
-/// of several inside of it.
+/// All values of a header with commas between them, each without spaces around it and with one in place
+/// of several inside of it. Amazon S3 leaves other blanks as they are, as `aws-sigv4` notes.
 fn write_values(out: &mut Vec<u8>, headers: &HeaderMap, name: &str) {
     for (index, value) in headers.get_all(name).iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
         let value = value.as_bytes();
-        if memchr::memchr2(b' ', b'\t', value).is_none() {
+        if memchr::memchr(b' ', value).is_none() {
             out.extend_from_slice(value);
             continue;
         }
         let words = value
-            .split(|byte| matches!(byte, b' ' | b'\t'))
+            .split(|byte| *byte == b' ')
             .filter(|word| !word.is_empty());
         for (index, word) in words.enumerate() {
             if index > 0 {

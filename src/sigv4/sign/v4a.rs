@@ -72,7 +72,7 @@ mod tests {
         assert_eq!(
             hex::encode(pair.public_key()),
             "04b6618f6a65740a99e650b33b6b4b5bd0d43b176d721a3edfea7e7d2d56d936b1\
-             865ed22a7eadc9c5cb9d2cbaca1b3699139fedc5043dc6861664218330c8e518"
+             865ed22a7eadc9c5cb9d2cbaca1b3699139fedc5043dc6661864218330c8e518"
         );
     }
 
