@@ -183,6 +183,7 @@ impl RequestTarget {
     }
 
     /// The decoded segments. `/` has one, which is empty; so is the last one of `/a/`.
+    #[must_use]
     pub fn segments(&self) -> impl DoubleEndedIterator<Item = &str> + ExactSizeIterator + Clone {
         self.segments
             .iter()
@@ -232,7 +233,7 @@ impl fmt::Debug for RequestTarget {
             .field("style", &self.style)
             .field("path", &self.path)
             .field("parameters", &names)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

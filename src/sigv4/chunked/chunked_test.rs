@@ -67,7 +67,7 @@ fn checksum(value: &'static str) -> HeaderMap {
         .collect()
 }
 
-/// An ECDSA signature is filled up with stars (SigV4a's streaming form).
+/// An ECDSA signature is filled up with stars (Version 4a).
 #[test]
 fn signed_chunks_give_their_data_in_every_split() {
     let hmac = "ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648";

@@ -86,8 +86,8 @@ impl Signer {
     /// credentials and settings have not. A request can be signed again.
     ///
     /// Signed are the host, every `X-Amz-…`, `Content-Type`, `Content-MD5` and `Range`. Other headers are
-    /// not: AWS asks for no more, and CloudFront, the client's HTTP library and whatever is between
-    /// may change them (`Accept-Encoding`, `User-Agent`, `Content-Length`). The path is signed as it is
+    /// not: AWS asks for no more, and the client's HTTP library and whatever is between may change
+    /// them (`Accept-Encoding`, `User-Agent`, `Content-Length`). The path is signed as it is
     /// sent where it is one of Amazon S3, and encoded once more elsewhere. `X-Amz-Content-Sha256` is sent
     /// to every service, as the SDK for JavaScript does; S3 and Glacier ask for it.
     /// ([Create a signed request](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html))

@@ -167,7 +167,7 @@ fn sample() -> impl Strategy<Value = Sample> {
             let mut target = path.split('/').map(encode).collect::<Vec<_>>().join("/");
             for (index, (name, value)) in query.iter().enumerate() {
                 target.push(if index == 0 { '?' } else { '&' });
-                target.push_str(&format!("{}={}", encode(name), encode(value)));
+                target.push_str(&[encode(name), encode(value)].join("="));
             }
             let mut map = HeaderMap::new();
             for (name, value) in headers {

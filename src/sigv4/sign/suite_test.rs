@@ -48,8 +48,10 @@ struct Context {
 
 #[derive(Deserialize)]
 struct AccessKey {
-    access_key_id: String,
-    secret_access_key: String,
+    #[serde(rename = "access_key_id")]
+    id: String,
+    #[serde(rename = "secret_access_key")]
+    secret: String,
     token: Option<String>,
 }
 
@@ -58,8 +60,8 @@ impl Case {
     fn context(&self) -> Context {
         let token = None;
         let access_key = |id: &str, secret: &str| AccessKey {
-            access_key_id: id.to_owned(),
-            secret_access_key: secret.to_owned(),
+            id: id.to_owned(),
+            secret: secret.to_owned(),
             token: token.clone(),
         };
         match &self.context {
@@ -71,10 +73,7 @@ impl Case {
                         .clone()
                         // Where the token is added after the signature, there is none for the signer.
                         .filter(|_| !context.omit_session_token),
-                    ..access_key(
-                        &context.credentials.access_key_id,
-                        &context.credentials.secret_access_key,
-                    )
+                    ..access_key(&context.credentials.id, &context.credentials.secret)
                 },
                 region: context.region.clone(),
                 service: context.service.clone(),
@@ -158,8 +157,8 @@ fn run(cases: &str, version: SignatureVersion) -> usize {
             signs: |_| true,
         };
         let credentials = SigningCredentials::new(
-            context.credentials.access_key_id.clone(),
-            SecretString::from(context.credentials.secret_access_key.clone()),
+            context.credentials.id.clone(),
+            SecretString::from(context.credentials.secret.clone()),
             context.credentials.token.as_deref(),
         )
         .unwrap();

@@ -165,10 +165,10 @@ fn sign(
     let uri = request.uri();
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let target = RequestTarget::parse(path, PathStyle::S3).map_err(|error| error.to_string())?;
+    let name = uri.host().ok_or("the S3 endpoint has no host")?;
     let host = uri
-        .authority()
-        .map(|authority| authority.as_str().to_owned())
-        .ok_or("the S3 endpoint has no host")?;
+        .port_u16()
+        .map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
     let credentials = SigningCredentials::new(
         credentials.access_key_id().to_owned(),
         SecretString::from(credentials.secret_access_key()),
