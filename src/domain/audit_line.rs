@@ -41,7 +41,7 @@ impl From<AuditRecord> for AuditLine {
             organization_id: record.organization_id,
             seq: record.seq,
             id: record.id,
-            at: exact(record.at),
+            at: record.at.exact(),
             actor: record.actor,
             action: record.action,
             target: record.target,
@@ -94,12 +94,6 @@ fn details(text: String) -> Box<RawValue> {
     };
     // Neither fails: the one was parsed just now, and a text is always JSON.
     raw.unwrap_or_else(|_| RawValue::NULL.to_owned())
-}
-
-/// RFC 3339 in UTC with milliseconds; `@` and milliseconds for a time that has no date.
-fn exact(at: Timestamp) -> String {
-    jiff::Timestamp::from_millisecond(at.ms())
-        .map_or_else(|_| format!("@{}", at.ms()), |time| format!("{time:.3}"))
 }
 
 fn parse(text: &str) -> Option<Timestamp> {

@@ -1,6 +1,7 @@
 //! The words of the field as types: identities, subjects, audiences, issuers, ARNs, claims, audit
 //! events, time and chance. No IO, nothing asynchronous, nothing of the other rooms.
 
+mod address;
 mod arn;
 mod audience;
 mod audit;
@@ -27,6 +28,7 @@ mod strict_json;
 mod subject;
 mod time;
 
+pub use address::{AddressRule, ForbiddenAddress};
 pub use arn::{Arn, ArnError, Partition, RoleArn};
 pub use audience::{Audience, AudienceError, DEFAULT_AUDIENCE};
 pub use audit::{Actor, AuditEvent, Outcome};

@@ -53,6 +53,14 @@ impl Timestamp {
         Self(self.0.saturating_sub(millis(duration)))
     }
 
+    /// RFC 3339 in UTC with milliseconds (`2026-01-31T12:00:00.000Z`); `@` and milliseconds for a time
+    /// that has no date.
+    #[must_use]
+    pub fn exact(self) -> String {
+        jiff::Timestamp::from_millisecond(self.0)
+            .map_or_else(|_| format!("@{}", self.0), |time| format!("{time:.3}"))
+    }
+
     /// How long it is from `earlier` to this time; zero where `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

@@ -3,6 +3,7 @@
 mod environment_keys;
 mod keys;
 mod objects;
+mod proxy;
 mod signer;
 mod store;
 mod sts;
@@ -14,6 +15,10 @@ pub use environment_keys::{
 };
 pub use keys::{FetchError, FetchedKeys, KeyFetch};
 pub use objects::{Created, NewObject, ObjectError, ObjectStore};
+pub use proxy::{
+    AwsSession, CredentialError, CredentialSource, LogError, RequestLog, RequestPhase, RequestRecord,
+    WantedSession,
+};
 pub use signer::{ExternalKey, ExternalKeys, SignError, Signer};
 pub use store::{
     AdminStore, AdminToken, AuditStore, Change, EnrolOutcome, EnrolmentStore, EnvironmentChange,
