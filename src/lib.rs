@@ -14,6 +14,7 @@ pub mod iam;
 pub mod jose;
 pub mod policy;
 pub mod ports;
+pub mod proxy;
 pub mod server;
 pub mod service;
 pub mod sigv4;
