@@ -240,7 +240,9 @@ mod tests {
         let address = |text: &str| text.parse::<SocketAddr>().unwrap();
         let mixed = [address("10.0.0.1:0"), address("1.1.1.1:0")];
         assert_eq!(
-            AddressRule::PublicOnly.judge("h", mixed.into_iter()).unwrap(),
+            AddressRule::PublicOnly
+                .judge("h", mixed.into_iter())
+                .unwrap(),
             [address("1.1.1.1:0")]
         );
         assert!(

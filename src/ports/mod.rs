@@ -16,8 +16,8 @@ pub use environment_keys::{
 pub use keys::{FetchError, FetchedKeys, KeyFetch};
 pub use objects::{Created, NewObject, ObjectError, ObjectStore};
 pub use proxy::{
-    AwsSession, CredentialError, CredentialSource, LogError, RequestLog, RequestPhase, RequestRecord,
-    WantedSession,
+    AwsSession, CredentialError, CredentialSource, LogError, RequestLog, RequestPhase,
+    RequestRecord, WantedSession,
 };
 pub use signer::{ExternalKey, ExternalKeys, SignError, Signer};
 pub use store::{

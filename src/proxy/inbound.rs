@@ -1,6 +1,6 @@
 //! A request as the ways in hand it to the engine.
 
-use std::{borrow::Cow, net::SocketAddr};
+use std::{borrow::Cow, net::SocketAddr, time::Duration};
 
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -45,7 +45,7 @@ pub enum Way {
     /// To the proxy's own address: the dummy signature's scope says which service is meant.
     Endpoint {
         /// What the client put before the proxy's address, without a dot at its end: a bucket, or a
-        /// host prefix of the operation.
+        /// host prefix of the operation (`data-`, `api`).
         prefix: Option<String>,
     },
     /// With the `Host` of an AWS service.
@@ -100,6 +100,21 @@ pub struct TurnedAway {
     pub known: bool,
 }
 
+/// A tunnel to a host that is none of AWS's, after its end. Nobody looked into it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tunnelled {
+    /// Who made it.
+    pub peer: SocketAddr,
+    /// Names it.
+    pub request_id: RequestId,
+    /// Where it went.
+    pub host: String,
+    /// Bytes to the host and from it; `None` where it broke off.
+    pub bytes: Option<(u64, u64)>,
+    /// How long it was open.
+    pub duration: Duration,
+}
+
 /// What answers requests: the engine.
 pub trait Answer: Send + Sync + 'static {
     /// Answers a request. A refusal is an answer in the shape of its service.
@@ -107,4 +122,7 @@ pub trait Answer: Send + Sync + 'static {
 
     /// Records a request that was not let in. Does not wait.
     fn turned_away(&self, refusal: TurnedAway);
+
+    /// Records a tunnel that has ended. Does not wait.
+    fn tunnelled(&self, tunnel: Tunnelled);
 }

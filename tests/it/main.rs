@@ -9,6 +9,7 @@ mod examples;
 mod infrastructure;
 mod issuer;
 mod layers;
+mod proxy;
 mod replicas;
 mod signers;
 mod store;
