@@ -22,5 +22,6 @@ pub mod private_file;
 pub mod rotate;
 mod secret_text;
 pub mod server;
+pub mod sessions;
 pub mod token;
 pub mod verify;

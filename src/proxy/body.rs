@@ -34,8 +34,15 @@ const LINGER: (usize, Duration) = (4 * 1024 * 1024, Duration::from_secs(2));
 /// Reads on for a while from a client that is sending already: a connection that is closed over unread
 /// bytes takes the answer back. One that waits for leave (`Expect: 100-continue`) gets none and loses
 /// nothing.
-pub(super) fn linger(head: &Parts, mut body: Incoming) {
-    if body.is_end_stream() || head.headers.contains_key(EXPECT) {
+pub(super) fn linger(head: &Parts, body: Incoming) {
+    if !head.headers.contains_key(EXPECT) {
+        read_over(body);
+    }
+}
+
+/// Reads what a client is sending already and throws it away.
+pub(super) fn read_over(mut body: Incoming) {
+    if body.is_end_stream() {
         return;
     }
     tokio::spawn(timeout(LINGER.1, async move {

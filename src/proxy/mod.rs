@@ -4,9 +4,15 @@
 //!
 //! - The ways in: `listener` takes connections, `tunnel` ends the TLS of intercepted ones, `front` says
 //!   who may ask and for which host. `certificate_authority` and `leaf` make certificates.
+//! - The `engine` answers what was let in: it has the catalog say what a request does and the rules whether
+//!   it may, signs it and sends it by `upstream`. `answer` writes refusals as each protocol has them,
+//!   `collect` and `outgoing` are bodies on their way to AWS, `request_log` is the record of everything.
 
+mod answer;
 mod body;
 mod certificate_authority;
+mod collect;
+mod engine;
 mod framing;
 mod front;
 mod host;
@@ -14,14 +20,19 @@ mod inbound;
 mod key;
 mod leaf;
 mod listener;
+mod outgoing;
 mod refusal;
+pub mod request_log;
 mod shown_key;
 mod tunnel;
+pub mod upstream;
 
 pub use body::{BodyError, ProxyBody, empty, full};
 pub use certificate_authority::{
     AUTHORITY_LIFE, AWS_DOMAINS, Authorities, Authority, AuthorityError, LEAF_LIFE, in_aws,
 };
+pub use collect::SpoolSettings;
+pub use engine::{Engine, EngineParts};
 pub use front::{Tunnels, WaysIn};
 pub use inbound::{Answer, Inbound, Tunnelled, TurnedAway, Way};
 pub use key::{KeyError, ProxyKey};

@@ -1,0 +1,253 @@
+//! The file: its end at start, its end when the disk is full, its rotation.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use super::{RequestLogSettings, chain::Link};
+use crate::ports::LogError;
+
+/// Why the log cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file.
+    #[error("the request log {} cannot be opened: {error}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// Another process writes it.
+    #[error(
+        "another proxy writes the request log {}; end it, or give this one a state directory of its own",
+        .0.display()
+    )]
+    InUse(PathBuf),
+    /// Its last line is no record.
+    #[error(
+        "the last line of the request log {} is not a record of this program; move the file away",
+        .0.display()
+    )]
+    Foreign(PathBuf),
+    /// No thread could be started.
+    #[error("the request log's writer cannot be started: {0}")]
+    Thread(io::Error),
+}
+
+/// The longest line that is looked for at the end of a file.
+const LONGEST_LINE: u64 = 1024 * 1024;
+
+/// The file.
+pub(super) struct LogFile {
+    settings: RequestLogSettings,
+    file: File,
+    /// Up to where whole lines were written.
+    length: u64,
+    /// Whether the disk is to be full.
+    #[cfg(test)]
+    full: std::sync::Arc<std::sync::atomic::AtomicBool>,
+}
+
+#[cfg(test)]
+impl LogFile {
+    /// Writes half of what it is given, and fails, while `full` says so.
+    pub(super) fn failing(mut self, full: std::sync::Arc<std::sync::atomic::AtomicBool>) -> Self {
+        self.full = full;
+        self
+    }
+
+    fn write_half(&mut self, lines: &[u8]) -> io::Result<()> {
+        if self.full.load(std::sync::atomic::Ordering::SeqCst) {
+            self.file.write_all(&lines[..lines.len() / 2])?;
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        Ok(())
+    }
+}
+
+impl LogFile {
+    /// Opens or makes the file, and finds the end of its chain.
+    pub(super) fn open(settings: RequestLogSettings) -> Result<(Self, Link), OpenError> {
+        let path = settings.path.clone();
+        let failed = |error| OpenError::File {
+            path: path.clone(),
+            error,
+        };
+        let mut file = create(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(path)),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        sync_directory(&path).map_err(failed)?;
+        let tail = Tail::read(&mut file).map_err(failed)?;
+        if tail.torn > 0 {
+            tracing::warn!(
+                bytes = tail.torn,
+                "cut half a record off the request log, which was being written when the proxy ended"
+            );
+            file.set_len(tail.length).map_err(failed)?;
+            file.sync_data().map_err(failed)?;
+        }
+        let link = match &tail.last {
+            Some(line) => Link::of_line(line).ok_or(OpenError::Foreign(path))?,
+            None => older_end(&settings).map_err(failed)?,
+        };
+        file.seek(SeekFrom::Start(tail.length)).map_err(|error| OpenError::File {
+            path: settings.path.clone(),
+            error,
+        })?;
+        let length = tail.length;
+        Ok((
+            Self {
+                settings,
+                file,
+                length,
+                #[cfg(test)]
+                full: std::sync::Arc::default(),
+            },
+            link,
+        ))
+    }
+
+    /// Writes whole lines. Either all of them are there in the end, or none.
+    pub(super) fn write(&mut self, lines: &[u8], sync: bool) -> Result<(), LogError> {
+        #[cfg(test)]
+        let ready = self.write_half(lines).and_then(|()| self.rotate_if_full());
+        #[cfg(not(test))]
+        let ready = self.rotate_if_full();
+        let written = ready
+            .and_then(|()| self.file.write_all(lines))
+            .and_then(|()| if sync { self.file.sync_data() } else { Ok(()) });
+        match written {
+            Ok(()) => {
+                self.length += lines.len() as u64;
+                Ok(())
+            }
+            Err(error) => {
+                self.take_back();
+                let path = self.settings.path.display();
+                Err(LogError(format!("{path}: {error}")))
+            }
+        }
+    }
+
+    /// Brings what was written to the disk.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    /// After a failure: what was written of the lines must not stand before those that follow. Where
+    /// even that fails, the next try writes over it, because it begins at the same place.
+    fn take_back(&mut self) {
+        let back = self
+            .file
+            .set_len(self.length)
+            .and_then(|()| self.file.seek(SeekFrom::Start(self.length)));
+        if let Err(error) = back {
+            tracing::error!(%error, "half a record may stand at the end of the request log");
+        }
+    }
+
+    fn rotate_if_full(&mut self) -> io::Result<()> {
+        if self.length < self.settings.rotate_at {
+            return Ok(());
+        }
+        self.file.sync_data()?;
+        let path = &self.settings.path;
+        for number in (1..self.settings.keep).rev() {
+            let from = older(path, number);
+            if from.try_exists()? {
+                fs::rename(from, older(path, number + 1))?;
+            }
+        }
+        if self.settings.keep > 0 {
+            fs::rename(path, older(path, 1))?;
+        } else {
+            fs::remove_file(path)?;
+        }
+        let file = create(path)?;
+        // Nobody else can hold a file that was made just now.
+        file.try_lock().map_err(io::Error::other)?;
+        sync_directory(path)?;
+        self.file = file;
+        self.length = 0;
+        Ok(())
+    }
+}
+
+/// `PATH.NUMBER`.
+fn older(path: &Path, number: u32) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{number}"));
+    PathBuf::from(name)
+}
+
+/// The end of the chain in the newest of the older files: the proxy ended just after a rotation.
+fn older_end(settings: &RequestLogSettings) -> io::Result<Link> {
+    let mut file = match File::open(older(&settings.path, 1)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Link::START),
+        Err(error) => return Err(error),
+    };
+    let last = Tail::read(&mut file)?.last;
+    Ok(last
+        .and_then(|line| Link::of_line(&line))
+        .unwrap_or(Link::START))
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+}
+
+/// A file's name is on the disk only once its directory is.
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// The end of a file.
+struct Tail {
+    /// The length up to the last line break.
+    length: u64,
+    /// How many bytes stand behind it.
+    torn: u64,
+    /// The last whole line, without its line break.
+    last: Option<Vec<u8>>,
+}
+
+impl Tail {
+    fn read(file: &mut File) -> io::Result<Self> {
+        let size = file.metadata()?.len();
+        let from = size.saturating_sub(LONGEST_LINE);
+        file.seek(SeekFrom::Start(from))?;
+        let mut end = Vec::new();
+        file.take(LONGEST_LINE).read_to_end(&mut end)?;
+        let Some(last_break) = memchr::memrchr(b'\n', &end) else {
+            // A long file without line breaks was not written here: it is left as it is.
+            let foreign = from > 0;
+            return Ok(Self {
+                length: 0,
+                torn: if foreign { 0 } else { size },
+                last: foreign.then_some(end),
+            });
+        };
+        let line_start = memchr::memrchr(b'\n', &end[..last_break]).map_or(0, |at| at + 1);
+        let torn = (end.len() - last_break - 1) as u64;
+        Ok(Self {
+            length: size - torn,
+            torn,
+            last: Some(end[line_start..last_break].to_vec()),
+        })
+    }
+}
