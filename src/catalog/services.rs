@@ -120,13 +120,18 @@ pub(super) fn table(service: u16) -> &'static Table {
         .get_or_init(|| table::read(TABLES[usize::from(service)], row(service)))
 }
 
-/// The services that sign as `name`, with the name for keeps.
+/// The services that sign as `name`, with the name for keeps. What customers have made has no host of its own
+/// that a name could lead to.
 pub(super) fn signing_as(name: &str) -> impl Iterator<Item = (u16, &'static str)> {
+    let has_home = |row: &Row| row.homes.iter().any(|(_, home)| !home.is_empty());
     index()
         .rows
         .iter()
         .zip(0u16..)
         .filter_map(move |(row, at)| {
+            if !has_home(row) {
+                return None;
+            }
             let name = row
                 .signing_names
                 .iter()
