@@ -18,9 +18,7 @@ use super::{
     token::{AccessToken, TokenSource},
 };
 use crate::{
-    domain::{
-        Audience, Clock, ExposeSecret as _, Random, RoleArn, Timestamp, TokenLifetime,
-    },
+    domain::{Audience, Clock, ExposeSecret as _, Random, RoleArn, Timestamp, TokenLifetime},
     ports::{AwsSession, CredentialError, CredentialSource, Sts, StsRequest, WantedSession},
 };
 

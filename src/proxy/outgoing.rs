@@ -100,6 +100,9 @@ struct Reframed {
     incoming: Incoming,
     /// Frames that came and were not taken apart yet.
     input: Bytes,
+    /// The last piece of what goes on. It waits for the one behind it: AWS may not have all of a body whose
+    /// own end has not come and been found right.
+    held: Bytes,
     /// `None` once the end was written.
     reframer: Option<Reframer>,
     length: Option<u64>,
@@ -107,11 +110,6 @@ struct Reframed {
 }
 
 impl Outgoing {
-    /// No body.
-    pub(super) const fn empty() -> Self {
-        Self(Kind::Whole(None))
-    }
-
     /// A body that is here already. It can be made again.
     pub(super) fn held(body: &Held) -> Self {
         Self(match body {
@@ -140,6 +138,7 @@ impl Outgoing {
         Self(Kind::Reframed(Box::new(Reframed {
             incoming,
             input: Bytes::new(),
+            held: Bytes::new(),
             reframer: Some(reframer),
             length,
             progress: Arc::default(),
@@ -191,7 +190,7 @@ impl Body for Outgoing {
             Kind::Whole(bytes) => bytes.is_none(),
             Kind::Spooled(spooled) => spooled.at == spooled.file.length,
             Kind::Stream { incoming, .. } => incoming.is_end_stream(),
-            Kind::Reframed(reframed) => reframed.reframer.is_none(),
+            Kind::Reframed(reframed) => reframed.reframer.is_none() && reframed.held.is_empty(),
         }
     }
 
@@ -253,12 +252,15 @@ impl Reframed {
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Next> {
         loop {
             let Some(reframer) = &mut self.reframer else {
-                return Poll::Ready(None);
+                let last = std::mem::take(&mut self.held);
+                return Poll::Ready((!last.is_empty()).then(|| Ok(Frame::data(last))));
             };
             match reframer.next(&mut self.input) {
                 Ok(Some(piece)) => {
-                    note(&self.progress, Some(&piece));
-                    return Poll::Ready(Some(Ok(Frame::data(piece))));
+                    if let Some(frame) = self.pass(piece) {
+                        return Poll::Ready(Some(Ok(frame)));
+                    }
+                    continue;
                 }
                 Ok(None) => {}
                 Err(error) => return Poll::Ready(Some(Err(error.into()))),
@@ -267,21 +269,28 @@ impl Reframed {
                 // What HTTP itself has behind the body is not part of the chunks.
                 Some(Ok(frame)) => self.input = frame.into_data().unwrap_or_default(),
                 Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
-                None => {
-                    return match self.finish() {
-                        Ok(end) if end.is_empty() => Poll::Ready(None),
-                        Ok(end) => Poll::Ready(Some(Ok(Frame::data(end)))),
-                        Err(error) => Poll::Ready(Some(Err(error.into()))),
-                    };
-                }
+                None => match self.finish() {
+                    Ok(Some(frame)) => return Poll::Ready(Some(Ok(frame))),
+                    Ok(None) => {}
+                    Err(error) => return Poll::Ready(Some(Err(error.into()))),
+                },
             }
         }
     }
 
-    fn finish(&mut self) -> Result<Bytes, ChunkError> {
-        let end = self.reframer.take().map_or(Ok(Bytes::new()), Reframer::finish)?;
-        note(&self.progress, Some(&end));
+    /// Holds a piece, and gives the one that was held before.
+    fn pass(&mut self, piece: Bytes) -> Option<Frame<Bytes>> {
+        note(&self.progress, Some(&piece));
+        let before = std::mem::replace(&mut self.held, piece);
+        (!before.is_empty()).then(|| Frame::data(before))
+    }
+
+    fn finish(&mut self) -> Result<Option<Frame<Bytes>>, ChunkError> {
+        let end = self
+            .reframer
+            .take()
+            .map_or(Ok(Bytes::new()), Reframer::finish)?;
         self.progress.finish();
-        Ok(end)
+        Ok(if end.is_empty() { None } else { self.pass(end) })
     }
 }

@@ -154,9 +154,9 @@ fn cbor_head(out: &mut Vec<u8>, major: u8, length: usize) {
     match length {
         // The length fits into the lower five bits, or into the bytes that these announce.
         0..24 => out.push(major | u8::try_from(length).unwrap_or(0)),
-        24..0x100 => out.extend([major | 24, u8::try_from(length).unwrap_or(0)]),
+        24..0x100 => out.extend([major | 0x18, u8::try_from(length).unwrap_or(0)]),
         _ => {
-            out.push(major | 26);
+            out.push(major | 0x1a);
             out.extend(u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
         }
     }

@@ -82,9 +82,10 @@ impl Refusal {
                 (StatusCode::BAD_REQUEST, "ProxyCredentialsRefused")
             }
             (Kind::NoSession, _) => (StatusCode::FORBIDDEN, "ProxyCredentialsRefused"),
-            (Kind::SessionUnavailable, _) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "ProxyCredentialsUnavailable")
-            }
+            (Kind::SessionUnavailable, _) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "ProxyCredentialsUnavailable",
+            ),
             (Kind::LogUnavailable, _) => (StatusCode::SERVICE_UNAVAILABLE, "ProxyLogUnavailable"),
             (Kind::Unreachable, _) => (StatusCode::SERVICE_UNAVAILABLE, "ProxyUpstreamUnreachable"),
             (Kind::Broken, _) => (StatusCode::BAD_GATEWAY, "ProxyUpstreamBroken"),

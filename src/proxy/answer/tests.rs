@@ -109,7 +109,9 @@ fn no_decision_invites_another_attempt() {
         for kind in [Kind::Denied, Kind::NoSession] {
             let (status, code) = Refusal::new(kind, "").wire(protocol);
             assert!(status.is_client_error() && status != 429 && status != 408);
-            for word in ["Thrott", "Limit", "Timeout", "TooMany", "Skew", "Expired", "SlowDown"] {
+            for word in [
+                "Thrott", "Limit", "Timeout", "TooMany", "Skew", "Expired", "SlowDown",
+            ] {
                 assert!(!code.contains(word), "{code}");
             }
         }

@@ -19,7 +19,8 @@ use crate::{
     domain::RequestId,
     ports::{AwsSession, RequestLog, RequestPhase, RequestRecord},
     proxy::{
-        BodyError, Tunnelled, TurnedAway, Way, answer::Refusal, outgoing::Progress, upstream::UpstreamBody,
+        BodyError, Tunnelled, TurnedAway, Way, answer::Refusal, outgoing::Progress,
+        upstream::UpstreamBody,
     },
 };
 
@@ -84,10 +85,14 @@ impl Account {
         recognised.host.as_ref().clone_into(&mut record.host);
         record.actions.clear();
         let actions = recognised.actions.iter();
-        record.actions.extend(actions.map(|action| action.to_string().into()));
+        record
+            .actions
+            .extend(actions.map(|action| action.to_string().into()));
         record.resources.clear();
         let resources = recognised.resources.iter().take(MOST_RESOURCES);
-        record.resources.extend(resources.map(|one| one.arn().to_owned()));
+        record
+            .resources
+            .extend(resources.map(|one| one.arn().to_owned()));
     }
 
     /// It is signed with this session.
@@ -265,7 +270,8 @@ impl Body for Answered {
                 Some(Ok(frame))
             }
             Some(Err(error)) => {
-                self.account.broken(format!("AWS broke its answer off: {error}"));
+                self.account
+                    .broken(format!("AWS broke its answer off: {error}"));
                 Some(Err(error.into()))
             }
             None => {

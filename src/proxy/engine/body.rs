@@ -92,18 +92,20 @@ impl Engine {
             return Err(read_twice());
         };
         match plan {
-            BodyPlan::Stream { payload, length } if length.is_some_and(|length| length <= SMALL) => {
+            BodyPlan::Stream { payload, length }
+                if length.is_some_and(|length| length <= SMALL) =>
+            {
                 match collect::read(&mut incoming, SMALL).await {
                     Ok(body) => Ok(Prepared::held(payload, body)),
                     Err(error) => Err(broken(&error)),
                 }
             }
             BodyPlan::Hash { claimed, .. } => match self.spool.keep(&mut incoming).await {
-                Ok((held, hash)) => {
-                    call.set_length(held.length());
+                Ok((kept, hash)) => {
+                    call.set_length(kept.length());
                     Ok(Prepared {
                         payload: PayloadHash::Sha256(claimed.unwrap_or(hash)),
-                        source: Source::Held(held),
+                        source: Source::Held(kept),
                     })
                 }
                 Err(error) => {

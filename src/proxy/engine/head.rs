@@ -26,7 +26,10 @@ impl Head {
     /// Reads the head and takes out of it what the client presented.
     pub(super) fn read(call: &mut Call, rules: &Rules, key: &ProxyKey) -> Result<Self, Refusal> {
         refuse_internal(&call.headers)?;
-        let raw = call.uri.path_and_query().map_or("/", |target| target.as_str());
+        let raw = call
+            .uri
+            .path_and_query()
+            .map_or("/", |target| target.as_str());
         let endpoint = match &call.way {
             Way::Intercepted { host } | Way::Absolute { host } | Way::Plain { host } => {
                 named(host, rules)?
@@ -68,8 +71,12 @@ impl Head {
 
     /// The signing name and region of the dummy signature.
     fn scope(&self) -> Option<(&str, &str)> {
-        self.signature()
-            .map(|claimed| (claimed.scope.service.as_str(), claimed.scope.region.as_str()))
+        self.signature().map(|claimed| {
+            (
+                claimed.scope.service.as_str(),
+                claimed.scope.region.as_str(),
+            )
+        })
     }
 
     const fn signature(&self) -> Option<&ClaimedSignature> {

@@ -68,13 +68,12 @@ impl Metrics {
         Self {
             services: RwLock::default(),
             unrecognised: ServiceMetrics::of("unrecognised"),
-            turned_away: ["yes", "no"].map(|known| {
-                metrics::counter!("idp_proxy_turned_away_total", "key" => known)
-            }),
+            turned_away: ["yes", "no"]
+                .map(|known| metrics::counter!("idp_proxy_turned_away_total", "key" => known)),
             broken: metrics::counter!("idp_proxy_broken_total"),
-            bytes: ["sent", "received"].map(|direction| {
-                metrics::counter!("idp_proxy_bytes_total", "direction" => direction)
-            }),
+            bytes: ["sent", "received"].map(
+                |direction| metrics::counter!("idp_proxy_bytes_total", "direction" => direction),
+            ),
         }
     }
 
@@ -87,7 +86,10 @@ impl Metrics {
             return count(found);
         }
         drop(services);
-        let mut services = self.services.write().unwrap_or_else(PoisonError::into_inner);
+        let mut services = self
+            .services
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         count(
             services
                 .entry(service)

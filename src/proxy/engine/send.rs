@@ -7,13 +7,7 @@ use http::{
 };
 use http_body_util::BodyExt as _;
 
-use super::{
-    Call, Engine,
-    account::Uploaded,
-    body::Prepared,
-    decide::Decided,
-    sign::Unsigned,
-};
+use super::{Call, Engine, account::Uploaded, body::Prepared, decide::Decided, sign::Unsigned};
 use crate::{
     domain::RequestTarget,
     proxy::{
@@ -119,7 +113,9 @@ async fn look_into(body: &mut Option<UpstreamBody>, host: &str) -> Result<Bytes,
         && read.len() < LOOKED_INTO
     {
         match incoming.frame().await {
-            Some(Ok(frame)) => read.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data)),
+            Some(Ok(frame)) => {
+                read.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+            }
             Some(Err(error)) => {
                 return Err(Refusal::from(UpstreamError::Broken {
                     host: host.to_owned(),

@@ -72,7 +72,6 @@ impl Link {
             hash,
         })
     }
-
 }
 
 fn after(previous: &[u8; 32], line: &[u8]) -> [u8; 32] {

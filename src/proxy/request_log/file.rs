@@ -97,10 +97,11 @@ impl LogFile {
             Some(line) => Link::of_line(line).ok_or(OpenError::Foreign(path))?,
             None => older_end(&settings).map_err(failed)?,
         };
-        file.seek(SeekFrom::Start(tail.length)).map_err(|error| OpenError::File {
-            path: settings.path.clone(),
-            error,
-        })?;
+        file.seek(SeekFrom::Start(tail.length))
+            .map_err(|error| OpenError::File {
+                path: settings.path.clone(),
+                error,
+            })?;
         let length = tail.length;
         Ok((
             Self {
@@ -212,7 +213,9 @@ fn create(path: &Path) -> io::Result<File> {
 
 /// A file's name is on the disk only once its directory is.
 fn sync_directory(path: &Path) -> io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
     File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
 }
 

@@ -105,7 +105,11 @@ impl RequestLog for RequestLogFile {
     fn later(&self, record: &RequestRecord) {
         let mut state = self.shared.lock();
         let was_empty = state.buffer.is_empty();
-        if state.check_room().and_then(|()| state.append(record)).is_err() {
+        if state
+            .check_room()
+            .and_then(|()| state.append(record))
+            .is_err()
+        {
             state.lost += 1;
             return;
         }

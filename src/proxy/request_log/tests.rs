@@ -134,7 +134,10 @@ async fn full_files_are_kept_up_to_a_number_and_hang_together() {
     let mut link = Link::of_line(first).unwrap();
     for (number, path) in [(2, older(2)), (1, older(1)), (0, path.clone())] {
         let text = fs::read(&path).unwrap();
-        for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        for line in text
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+        {
             if number != 2 || line != first {
                 link = chain::follows(link, line).expect("a line that follows");
             }

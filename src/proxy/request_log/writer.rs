@@ -116,7 +116,10 @@ impl Shared {
             };
             lingered = pause.is_some();
             state = match pause {
-                None => self.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => self
+                    .wake
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner),
                 Some(pause) => {
                     let (state, _) = self
                         .wake
@@ -142,11 +145,9 @@ impl Shared {
             batch.append(&mut state.buffer);
             std::mem::swap(&mut state.buffer, batch);
             state.failed = Some(error.clone());
-        } else {
-            if state.failed.take().is_some() {
-                let lost = std::mem::take(&mut state.lost);
-                tracing::warn!(lost, "the request log is written again");
-            }
+        } else if state.failed.take().is_some() {
+            let lost = std::mem::take(&mut state.lost);
+            tracing::warn!(lost, "the request log is written again");
         }
         batch.clear();
     }

@@ -84,7 +84,10 @@ impl Connector {
                 destination.rule.judge(name, found.into_iter())?
             }
         };
-        let stream = self.dial(&addresses).await.map_err(|error| failed(&error))?;
+        let stream = self
+            .dial(&addresses)
+            .await
+            .map_err(|error| failed(&error))?;
         // A request's head and the end of its body are small writes; waiting only delays them.
         drop(stream.set_nodelay(true));
         let Some(name) = &destination.tls else {

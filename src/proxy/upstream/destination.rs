@@ -24,11 +24,7 @@ enum Pattern {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum To {
     Address(SocketAddr),
-    Url {
-        tls: bool,
-        host: String,
-        port: u16,
-    },
+    Url { tls: bool, host: String, port: u16 },
 }
 
 /// A text that is not an override.
@@ -125,10 +121,9 @@ impl Destination {
         };
         let (place, tls) = match &found.to {
             To::Address(address) => (Place::Address(*address), Some(host.to_owned())),
-            To::Url { tls, host, port } => (
-                Place::Name(host.clone(), *port),
-                tls.then(|| host.clone()),
-            ),
+            To::Url { tls, host, port } => {
+                (Place::Name(host.clone(), *port), tls.then(|| host.clone()))
+            }
         };
         Self {
             place,
@@ -164,7 +159,10 @@ mod tests {
         assert_eq!(other.place, Place::Name("::1".to_owned(), 443));
         let plain = Destination::of("sqs.us-east-1.amazonaws.com", &[]);
         assert_eq!(plain.rule, AddressRule::PublicOnly);
-        assert_eq!(plain.place, Place::Name("sqs.us-east-1.amazonaws.com".to_owned(), 443));
+        assert_eq!(
+            plain.place,
+            Place::Name("sqs.us-east-1.amazonaws.com".to_owned(), 443)
+        );
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl Default for UpstreamSettings {
             extra_roots: None,
             overrides: Vec::new(),
             connect_timeout: Duration::from_secs(10),
-            answer_timeout: Duration::from_secs(960),
+            answer_timeout: Duration::from_mins(16),
             idle_timeout: Duration::from_secs(20),
             per_host: 1024,
         }
@@ -112,7 +112,7 @@ impl Upstream {
     ///
     /// # Errors
     /// [`UpstreamError`].
-    pub async fn send(
+    pub(super) async fn send(
         &self,
         host: &str,
         target: &PathAndQuery,

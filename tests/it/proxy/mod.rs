@@ -1,3 +1,4 @@
 //! The signing proxy.
 
+mod engine;
 mod ways_in;
