@@ -1,6 +1,8 @@
 //! Which principals a trust policy of somebody's AWS account lets in.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
+
+use tokio::task::JoinHandle;
 
 use super::{AdminRefusal, Administrator, Page, Service, StoreError, admission::Question};
 use crate::{
@@ -80,13 +82,18 @@ impl Service {
         };
         let most = usize::try_from(find.page.limit).unwrap_or(usize::MAX);
         let mut page = find.page;
+        let mut reading = self.read_principals(organization, page);
         loop {
-            let rows = self.store.principals(organization, page).await?;
+            let rows = reading.rows().await?;
+            let last = rows.last().map(|row| row.subject.environment);
             let more = rows.len() >= most;
+            if more {
+                page.after = last;
+                reading = self.read_principals(organization, page);
+            }
             for principal in rows {
                 let id = principal.subject.environment;
                 found.scanned += 1;
-                page.after = Some(id);
                 let profile = self.profile(&principal, &mut tenants).await?;
                 if let Some(audience) = question.admits(&principal, &profile) {
                     found.items.push(Admitted {
@@ -103,11 +110,24 @@ impl Service {
                 return Ok(found);
             }
             if found.scanned >= MOST_SCANNED {
-                found.next = page.after;
+                found.next = last;
                 return Ok(found);
             }
         }
     }
+
+    /// Begins to read a page, so that it is there when the one before it is judged.
+    fn read_principals(
+        &self,
+        organization: Option<OrganizationId>,
+        page: Page<EnvironmentId>,
+    ) -> Reading {
+        let store = Arc::clone(&self.store);
+        Reading(tokio::spawn(async move {
+            store.principals(organization, page).await
+        }))
+    }
+
     /// What a principal's tokens for AWS are made of.
     async fn profile(
         &self,
@@ -153,6 +173,23 @@ impl Service {
         let name = self.store.project(id).await?.map(|project| project.name);
         known.insert(id, name.clone());
         Ok(name)
+    }
+}
+
+/// A page that is being read; dropped, it is not read on.
+struct Reading(JoinHandle<Result<Vec<ListedPrincipal>, StoreError>>);
+
+impl Reading {
+    async fn rows(&mut self) -> Result<Vec<ListedPrincipal>, StoreError> {
+        (&mut self.0)
+            .await
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
