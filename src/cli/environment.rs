@@ -47,6 +47,11 @@ impl Environment {
         self.0.get(OsStr::new(name)).cloned()
     }
 
+    /// The names of all variables.
+    pub fn names(&self) -> impl Iterator<Item = &OsStr> {
+        self.0.keys().map(OsString::as_os_str)
+    }
+
     /// `$IDP_HOME/identity.json`, or in the platform's configuration directory.
     pub fn identity_path(&self) -> Outcome<PathBuf> {
         let home = self.directory("IDP_HOME", "XDG_CONFIG_HOME", CONFIG_BELOW_HOME)?;

@@ -25,6 +25,8 @@ pub struct Failure {
     pub error: anyhow::Error,
     /// What to do about it, a line each.
     pub help: Vec<String>,
+    /// Whether nothing is left to say: a program that was run has said what it had to.
+    pub told: bool,
 }
 
 /// The result of a command.
@@ -37,6 +39,19 @@ impl Failure {
             code,
             error: error.into(),
             help: Vec::new(),
+            told: false,
+        }
+    }
+
+    /// The exit code of a program that was run, without a message.
+    #[must_use]
+    pub fn of_program(code: u8) -> Self {
+        Self {
+            told: true,
+            ..Self::new(
+                ExitCode::Command(code),
+                anyhow::anyhow!("the program ended with {code}"),
+            )
         }
     }
 

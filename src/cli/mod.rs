@@ -136,7 +136,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, env: Environment) -> E
     match cli.command.run(&context) {
         Ok(()) => ExitCode::Ok,
         Err(failure) => {
-            context.printer.failure(&failure);
+            if !failure.told {
+                context.printer.failure(&failure);
+            }
             failure.code
         }
     }

@@ -19,6 +19,7 @@ pub mod last_refusal;
 pub mod lock_file;
 pub mod login;
 pub mod private_file;
+pub mod proxied;
 pub mod rotate;
 mod secret_text;
 pub mod server;

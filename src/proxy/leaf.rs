@@ -82,13 +82,16 @@ impl Leaves {
         })
     }
 
-    /// Has another authority sign from now on.
+    /// Has this authority sign from now on, if it is another one.
     pub fn replace_authority(&self, authority: Authority) {
-        *self
+        let mut current = self
             .authority
             .write()
-            .unwrap_or_else(PoisonError::into_inner) = Arc::new(authority);
-        self.made.invalidate_all();
+            .unwrap_or_else(PoisonError::into_inner);
+        if current.pem() != authority.pem() {
+            *current = Arc::new(authority);
+            self.made.invalidate_all();
+        }
     }
 
     /// TLS settings for a connection to `host`, a lower-case DNS name.

@@ -41,14 +41,19 @@ pub(super) struct Sampled {
     signing_queue: Gauge,
     store_connections: [Gauge; 2],
     store_queue: Gauge,
+    process: ProcessGauges,
+}
+
+/// What the process itself takes.
+pub(super) struct ProcessGauges {
     resident: Gauge,
     cpu: Gauge,
     files: Gauge,
 }
 
-impl Sampled {
+impl ProcessGauges {
     pub(super) fn new() -> Self {
-        describe();
+        describe_process();
         let version = env!("CARGO_PKG_VERSION");
         let otel = if cfg!(feature = "otel") { "yes" } else { "no" };
         metrics::gauge!("idp_build_info", "version" => version, "otel" => otel).set(1.0);
@@ -56,6 +61,26 @@ impl Sampled {
         if let Some(at) = start_time() {
             metrics::gauge!("process_start_time_seconds").set(at);
         }
+        Self {
+            resident: metrics::gauge!("process_resident_memory_bytes"),
+            cpu: metrics::gauge!("process_cpu_seconds_total"),
+            files: metrics::gauge!("process_open_fds"),
+        }
+    }
+
+    /// Looks.
+    pub(super) fn sample(&self) {
+        if let Some(process) = Process::read() {
+            self.resident.set(process.resident_bytes);
+            self.cpu.set(process.cpu_seconds);
+            self.files.set(as_f64(process.open_files));
+        }
+    }
+}
+
+impl Sampled {
+    pub(super) fn new() -> Self {
+        describe();
         let store =
             |state: &'static str| metrics::gauge!("idp_store_connections", "state" => state);
         Self {
@@ -70,9 +95,7 @@ impl Sampled {
             signing_queue: metrics::gauge!("idp_signing_queue_length"),
             store_connections: [store("used"), store("idle")],
             store_queue: metrics::gauge!("idp_store_queue_length"),
-            resident: metrics::gauge!("process_resident_memory_bytes"),
-            cpu: metrics::gauge!("process_cpu_seconds_total"),
-            files: metrics::gauge!("process_open_fds"),
+            process: ProcessGauges::new(),
         }
     }
 
@@ -90,11 +113,7 @@ impl Sampled {
         set(&self.store_connections[0], used);
         set(&self.store_connections[1], usage.store.idle);
         set(&self.store_queue, usage.store.waiting);
-        if let Some(process) = Process::read() {
-            self.resident.set(process.resident_bytes);
-            self.cpu.set(process.cpu_seconds);
-            set(&self.files, process.open_files);
-        }
+        self.process.sample();
         recorder().render()
     }
 }
@@ -154,7 +173,6 @@ const fn as_f64(count: usize) -> f64 {
 }
 
 fn describe() {
-    describe_gauge!("idp_build_info", "Always 1; the labels say what runs");
     describe_gauge!(
         "idp_mints_in_flight",
         "Token requests and enrolments that are worked on"
@@ -180,6 +198,10 @@ fn describe() {
         "idp_store_queue_length",
         "Mints and audit records that wait for a commit"
     );
+}
+
+fn describe_process() {
+    describe_gauge!("idp_build_info", "Always 1; the labels say what runs");
     describe_gauge!(
         "process_start_time_seconds",
         Unit::Seconds,

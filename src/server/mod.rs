@@ -10,6 +10,7 @@ mod metrics;
 mod objects;
 #[cfg(feature = "otel")]
 mod otel;
+mod proxy;
 mod publish;
 mod run;
 mod sts;
@@ -23,6 +24,7 @@ pub use key_file::KeyFileError;
 pub use listener::{Bound, ListenError, bind};
 pub use log::{Log, LogError, start_log};
 pub use objects::open_objects;
+pub use proxy::{Proxy, ProxyError, ProxyParts, ProxySettings, ProxyState, Running, StateError};
 pub use publish::publish;
 pub use run::{bootstrap_admin, serve, stop_signal};
 pub use sts::{RolesChange, StandaloneSts, StsError};

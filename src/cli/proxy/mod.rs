@@ -1,11 +1,24 @@
 //! `idp proxy …`.
 
+mod ca;
 mod check;
+mod env;
+mod exec;
 mod rules;
+mod serve;
+mod start;
 
 use clap::Subcommand;
 
-use super::{context::Context, failure::Outcome};
+use super::{
+    context::Context,
+    exit::ExitCode,
+    failure::{Failure, Outcome},
+};
+use crate::{
+    client::proxied::{ChildError, UserError},
+    server::{ProxyError, ProxyState, StateError},
+};
 
 /// Sign requests to AWS for processes that hold no credential
 #[derive(Debug, clap::Args)]
@@ -16,11 +29,63 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(Box<serve::Args>),
+    Exec(Box<exec::Args>),
+    Env(env::Args),
+    Ca(ca::Args),
     Check(Box<check::Args>),
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Outcome {
     match args.command {
+        Command::Serve(args) => serve::run(*args, context),
+        Command::Exec(args) => exec::run(*args, context),
+        Command::Env(args) => env::run(&args, context),
+        Command::Ca(args) => ca::run(&args, context),
         Command::Check(args) => check::run(&args, context),
+    }
+}
+
+/// `$IDP_HOME/proxy`.
+fn state(context: &Context) -> Outcome<ProxyState> {
+    let dir = context.env.identity_path()?.with_file_name("proxy");
+    Ok(ProxyState::open(&dir)?)
+}
+
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Self {
+        let code = match error {
+            StateError::Access(_) | StateError::Lock(_) => ExitCode::NotWritten,
+            _ => ExitCode::Other,
+        };
+        Self::new(code, error)
+    }
+}
+
+impl From<ProxyError> for Failure {
+    fn from(error: ProxyError) -> Self {
+        match error {
+            ProxyError::NotLoopback(error) => Self::new(ExitCode::Usage, error),
+            ProxyError::State(error) => error.into(),
+            ProxyError::Listen(_) => Self::new(ExitCode::Other, error).help(
+                "choose another port with --listen, or any free one with --listen 127.0.0.1:0",
+            ),
+            error => Self::new(ExitCode::Other, error),
+        }
+    }
+}
+
+impl From<UserError> for Failure {
+    fn from(error: UserError) -> Self {
+        Self::new(ExitCode::Usage, error)
+    }
+}
+
+impl From<ChildError> for Failure {
+    fn from(error: ChildError) -> Self {
+        match error {
+            ChildError::Start(error) => error.into(),
+            ChildError::Watch(_) => Self::new(ExitCode::Other, error),
+        }
     }
 }

@@ -1,4 +1,5 @@
 //! The signing proxy.
 
+mod commands;
 mod engine;
 mod ways_in;
