@@ -296,6 +296,8 @@ fn subresources_make_operations_of_s3() {
             "PutObject",
         ),
         ("HEAD b.s3.us-east-1.amazonaws.com/k", "HeadObject"),
+        // S3 decodes a path as a whole, so an encoded slash ends the bucket's name too.
+        ("GET s3.us-east-1.amazonaws.com/a%2Fk", "GetObject"),
         (
             "DELETE b.s3.us-east-1.amazonaws.com/k?uploadId=u",
             "AbortMultipartUpload",
@@ -319,7 +321,6 @@ fn subresources_make_operations_of_s3() {
         "POST b.s3.us-east-1.amazonaws.com/",
         "GET s3.us-east-1.amazonaws.com/../k",
         "GET s3.us-east-1.amazonaws.com/%2e%2e/k",
-        "GET s3.us-east-1.amazonaws.com/a%2Fb/k",
         "GET s3.us-east-1.amazonaws.com//k",
         "PATCH b.s3.us-east-1.amazonaws.com/k",
     ] {
