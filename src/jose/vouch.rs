@@ -130,18 +130,20 @@ mod tests {
 
     #[test]
     fn what_decides_is_bound_and_what_rotates_is_not() {
+        type Change = fn(&mut IssuerKey, &IssuerKey);
+
         let secret = SealingKey::generate(&SystemRandom);
         let mut good = key();
         good.mac = Some(secret.vouch(&good).unwrap());
         let other = key();
-        let bound: [(&str, fn(&mut IssuerKey, &IssuerKey)); 9] = [
+        let bound: [(&str, Change); 9] = [
             ("id", |key, other| key.id = other.id),
             ("issuer", |key, _| {
-                key.issuer = "https://b.example.com".parse().unwrap()
+                key.issuer = "https://b.example.com".parse().unwrap();
             }),
             ("kid", |key, _| key.kid.push('x')),
             ("algorithm", |key, _| {
-                key.algorithm = SigningAlgorithm::Es256
+                key.algorithm = SigningAlgorithm::Es256;
             }),
             ("public", |key, _| {
                 key.public = PublicJwk::Rsa {
@@ -152,10 +154,10 @@ mod tests {
             ("certificate", |key, _| key.certificate.clear()),
             ("reference", |key, _| key.reference = Some(String::new())),
             ("created_at", |key, _| {
-                key.created_at = Timestamp::from_ms(1)
+                key.created_at = Timestamp::from_ms(1);
             }),
             ("retired_at", |key, _| {
-                key.retired_at = Some(Timestamp::from_ms(2))
+                key.retired_at = Some(Timestamp::from_ms(2));
             }),
         ];
         for (field, change) in bound {

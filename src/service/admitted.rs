@@ -1,6 +1,9 @@
 //! Which principals a trust policy of somebody's AWS account lets in.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
 
 use tokio::task::JoinHandle;
 
@@ -135,11 +138,11 @@ impl Service {
         tenants: &mut Tenants,
     ) -> Result<AwsProfile, StoreError> {
         let id = principal.subject.organization;
-        if !tenants.organizations.contains_key(&id) {
-            let found = self.store.organization(id).await?;
-            tenants.organizations.insert(id, found);
-        }
-        let Some(Some(organization)) = tenants.organizations.get(&id) else {
+        let known = match tenants.organizations.entry(id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(self.store.organization(id).await?),
+        };
+        let Some(organization) = known else {
             return Ok(AwsProfile::default());
         };
         let claims = organization.aws_claims;

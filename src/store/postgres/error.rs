@@ -111,7 +111,7 @@ fn is_about_trust(error: &sqlx::Error) -> bool {
         sqlx::Error::Tls(_) => true,
         sqlx::Error::Io(error) => error
             .get_ref()
-            .is_some_and(|inner| inner.is::<rustls::Error>()),
+            .is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>),
         _ => false,
     }
 }

@@ -199,34 +199,7 @@ pub(super) async fn issuer_keys_step_by_step(database: &impl Database) {
     );
     assert_eq!(change(&world, &[reseal]).await, KeyChange::Overtaken);
 
-    assert_eq!(
-        world.store.ended_external_keys(&issuer()).await.unwrap(),
-        []
-    );
-    assert_eq!(
-        change(
-            &world,
-            &[KeyStep::Withdraw(external.id, Some("withdrawn".to_owned()))]
-        )
-        .await,
-        KeyChange::Applied
-    );
-    let ended = world.store.ended_external_keys(&issuer()).await.unwrap();
-    assert_eq!(ended.len(), 1, "though it is retired");
-    assert_eq!(ended[0].reference.as_deref(), Some("outside"));
-    assert_eq!(ended[0].mac.as_deref(), Some("withdrawn"));
-    assert_eq!(
-        change(
-            &world,
-            &[KeyStep::Forget(external.id, Some("forgotten".to_owned()))]
-        )
-        .await,
-        KeyChange::Applied
-    );
-    assert_eq!(
-        world.store.ended_external_keys(&issuer()).await.unwrap(),
-        []
-    );
+    an_external_key_ends(&world, &external).await;
     assert_eq!(
         change(&world, &[KeyStep::Withdraw(second.id, None)]).await,
         KeyChange::Applied
@@ -311,6 +284,38 @@ pub(super) async fn issuer_keys_step_only_from_their_state(database: &impl Datab
         .await;
     assert!(!matches!(outcome, Ok(KeyChange::Applied)), "{outcome:?}");
     assert_eq!(stored(&world, &pending).await, pending);
+}
+
+/// It goes from its keystore after it has gone from the JWKS.
+async fn an_external_key_ends(world: &World, external: &IssuerKey) {
+    assert_eq!(
+        world.store.ended_external_keys(&issuer()).await.unwrap(),
+        []
+    );
+    assert_eq!(
+        change(
+            world,
+            &[KeyStep::Withdraw(external.id, Some("withdrawn".to_owned()))]
+        )
+        .await,
+        KeyChange::Applied
+    );
+    let ended = world.store.ended_external_keys(&issuer()).await.unwrap();
+    assert_eq!(ended.len(), 1, "though it is retired");
+    assert_eq!(ended[0].reference.as_deref(), Some("outside"));
+    assert_eq!(ended[0].mac.as_deref(), Some("withdrawn"));
+    assert_eq!(
+        change(
+            world,
+            &[KeyStep::Forget(external.id, Some("forgotten".to_owned()))]
+        )
+        .await,
+        KeyChange::Applied
+    );
+    assert_eq!(
+        world.store.ended_external_keys(&issuer()).await.unwrap(),
+        []
+    );
 }
 
 pub(super) async fn issuer_keys_are_vouched_for(database: &impl Database) {
