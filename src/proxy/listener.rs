@@ -31,6 +31,8 @@ use super::{
     tunnel,
 };
 
+/// The largest head of a request, in bytes. Amazon S3 takes 8 KB of headers.
+const LARGEST_HEAD: usize = 64 * 1024;
 /// What a connection that there is no room for is told.
 const NO_ROOM: &[u8] = b"HTTP/1.1 503 Too many connections\r\nretry-after: 1\r\n\
     cache-control: no-store\r\ncontent-type: text/plain\r\ncontent-length: 46\r\n\
@@ -219,7 +221,8 @@ pub(super) async fn serve_http<A, S>(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.idle)
-        .max_buf_size(64 * 1024)
+        .max_buf_size(LARGEST_HEAD)
+        .max_header_size(LARGEST_HEAD)
         // A client that has sent its request may close its half and still read the answer.
         .half_close(true)
         .serve_connection(TokioIo::new(framed), service)
