@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use http::{
-    HeaderMap, HeaderValue, Method, Response, StatusCode,
+    HeaderValue, Method, Response, StatusCode,
     header::{
         AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, PROXY_AUTHENTICATE,
         WWW_AUTHENTICATE,
@@ -13,8 +13,12 @@ use http::{
 };
 use hyper::ext::ReasonPhrase;
 
-use super::{ProxyBody, empty, full};
-use crate::domain::RequestId;
+use super::{
+    ProxyBody,
+    answer::{self, Kind, refuse},
+    empty, full,
+};
+use crate::{catalog::Protocol, domain::RequestId};
 
 /// Who has to show a key, as `WWW-Authenticate` and `Proxy-Authenticate` say it.
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"idp signing proxy\"");
@@ -78,25 +82,18 @@ impl Refusal {
 
     /// The answer to a request with this head.
     pub(super) fn answer(&self, head: &Parts, id: RequestId) -> Response<ProxyBody> {
-        let shape = Shape::of(head);
-        let (kind, text) = shape.write(self, id, &head.headers);
-        let mut answer = if head.method == Method::HEAD {
-            Response::new(empty())
-        } else {
-            let mut answer = Response::new(full(text));
-            answer.headers_mut().insert(CONTENT_TYPE, kind);
-            answer
+        let mut answer = match protocol(head) {
+            Some(protocol) => {
+                let kind = Kind::Invalid {
+                    code: self.code,
+                    status: self.status,
+                };
+                let refusal = answer::Refusal::new(kind, self.reason.clone());
+                refuse(&refusal, protocol, &head.method, &head.headers, id)
+            }
+            None => self.line(&head.method, id),
         };
-        *answer.status_mut() = self.status;
         let headers = answer.headers_mut();
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert("x-idp-refused", HeaderValue::from_static(self.code));
-        if shape != Shape::Text {
-            headers.insert("x-amzn-errortype", HeaderValue::from_static(self.code));
-        }
-        if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
-            headers.insert("x-amzn-requestid", id);
-        }
         match self.status {
             StatusCode::UNAUTHORIZED => drop(headers.insert(WWW_AUTHENTICATE, CHALLENGE)),
             StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
@@ -115,6 +112,27 @@ impl Refusal {
         }
         answer
     }
+
+    /// For people, and for programs that speak no protocol of AWS.
+    fn line(&self, method: &Method, id: RequestId) -> Response<ProxyBody> {
+        let mut answer = Response::new(if *method == Method::HEAD {
+            empty()
+        } else {
+            full(format!("{} (request {id})\n", self.reason))
+        });
+        *answer.status_mut() = self.status;
+        let headers = answer.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("text/plain; charset=utf-8"),
+        );
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert("x-idp-refused", HeaderValue::from_static(self.code));
+        if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
+            headers.insert("x-amzn-requestid", id);
+        }
+        answer
+    }
 }
 
 /// Printable ASCII on one line.
@@ -130,92 +148,30 @@ fn one_line(text: &str) -> String {
         .collect()
 }
 
-/// The form of an error that a client reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shape {
-    Text,
-    S3,
-    Xml,
-    Ec2,
-    Json,
-    Cbor,
-}
-
-impl Shape {
-    /// A guess from the request's head: nobody has looked at what the request does.
-    fn of(head: &Parts) -> Self {
-        let headers = &head.headers;
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let kind = text("content-type").unwrap_or_default();
-        if text("smithy-protocol") == Some("rpc-v2-cbor") {
-            return Self::Cbor;
-        }
-        if headers.contains_key("x-amz-target") || kind.starts_with("application/x-amz-json") {
-            return Self::Json;
-        }
-        let signature = text(AUTHORIZATION.as_str()).filter(|value| value.starts_with("AWS"));
-        let scope = signature.and_then(|value| {
-            let (_, scope) = value.split_once("Credential=")?;
-            scope.split(',').next()?.trim().split('/').nth(3)
-        });
-        match scope {
-            Some("s3" | "s3express" | "s3-outposts" | "s3-object-lambda") => Self::S3,
-            Some("ec2") => Self::Ec2,
-            Some("route53" | "cloudfront") => Self::Xml,
-            Some(_) if kind.starts_with("application/x-www-form-urlencoded") => Self::Xml,
-            Some(_) => Self::Json,
-            None if signature.is_some() => Self::S3,
-            None => Self::Text,
-        }
+/// The protocol of a client that reads errors, guessed from the head alone: nobody has looked at what the
+/// request does. `None` where it is none of AWS's.
+fn protocol(head: &Parts) -> Option<Protocol> {
+    let headers = &head.headers;
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let kind = text("content-type").unwrap_or_default();
+    if text("smithy-protocol") == Some("rpc-v2-cbor") {
+        return Some(Protocol::Cbor);
     }
-
-    fn write(
-        self,
-        refusal: &Refusal,
-        id: RequestId,
-        headers: &HeaderMap,
-    ) -> (HeaderValue, Vec<u8>) {
-        let (code, reason) = (refusal.code, &*refusal.reason);
-        let xml = |before: &str, after: &str| {
-            let reason = quick_xml::escape::escape(reason);
-            format!(
-                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{before}<Code>{code}</Code>\
-                 <Message>{reason}</Message>{after}"
-            )
-            .into_bytes()
-        };
-        const XML: HeaderValue = HeaderValue::from_static("application/xml");
-        match self {
-            Self::Text => (
-                HeaderValue::from_static("text/plain; charset=utf-8"),
-                format!("{reason} (request {id})\n").into_bytes(),
-            ),
-            Self::S3 => {
-                let after = format!("<RequestId>{id}</RequestId></Error>");
-                (XML, xml("<Error>", &after))
-            }
-            Self::Xml => {
-                let after = format!("</Error><RequestId>{id}</RequestId></ErrorResponse>");
-                (
-                    XML,
-                    xml("<ErrorResponse><Error><Type>Sender</Type>", &after),
-                )
-            }
-            Self::Ec2 => {
-                let after = format!("</Error></Errors><RequestID>{id}</RequestID></Response>");
-                (XML, xml("<Response><Errors><Error>", &after))
-            }
-            Self::Json => {
-                let kind = headers
-                    .get(CONTENT_TYPE)
-                    .filter(|kind| kind.as_bytes().starts_with(b"application/x-amz-json-"))
-                    .cloned()
-                    .unwrap_or(HeaderValue::from_static("application/json"));
-                let body = serde_json::json!({ "__type": code, "message": reason });
-                (kind, body.to_string().into_bytes())
-            }
-            // An empty map (RFC 8949 §3.1): the header names the error.
-            Self::Cbor => (HeaderValue::from_static("application/cbor"), vec![0xa0]),
-        }
+    if headers.contains_key("x-amz-target") || kind.starts_with("application/x-amz-json") {
+        return Some(Protocol::Json);
     }
+    let signature = text(AUTHORIZATION.as_str()).filter(|value| value.starts_with("AWS"))?;
+    let scope = signature
+        .split_once("Credential=")
+        .and_then(|(_, scope)| scope.split(',').next()?.trim().split('/').nth(3));
+    Some(match scope {
+        // Of Signature Version 2, which has no scope, S3 is what is left.
+        None | Some("s3" | "s3express" | "s3-outposts" | "s3-object-lambda") => {
+            Protocol::RestXml { s3: true }
+        }
+        Some("ec2") => Protocol::Ec2,
+        Some("route53" | "cloudfront") => Protocol::RestXml { s3: false },
+        Some(_) if kind.starts_with("application/x-www-form-urlencoded") => Protocol::Query,
+        Some(_) => Protocol::RestJson,
+    })
 }

@@ -122,6 +122,49 @@ async fn a_real_key_inside_a_tunnel() {
     assert!(door.seen.turned_away.lock().unwrap()[0].known);
 }
 
+/// An SDK shows an error that comes in its protocol's shape.
+#[tokio::test]
+async fn a_foreign_key_in_every_shape() {
+    let door = door().await;
+    for (service, more, says) in [
+        (
+            "s3",
+            "",
+            "<Error><Code>InvalidClientTokenId</Code><Message>",
+        ),
+        (
+            "ec2",
+            "",
+            "<Response><Errors><Error><Code>InvalidClientTokenId",
+        ),
+        ("cloudfront", "", "<ErrorResponse><Error>"),
+        (
+            "iam",
+            "Content-Type: application/x-www-form-urlencoded\r\n",
+            "<ErrorResponse><Error>",
+        ),
+        ("lambda", "", "{\"message\":"),
+        (
+            "kms",
+            "X-Amz-Target: TrentService.ListKeys\r\n",
+            "\"__type\":\"InvalidClientTokenId\"",
+        ),
+    ] {
+        let text = format!(
+            "POST / HTTP/1.1\r\nHost: {}\r\n{more}Content-Length: 0\r\nAuthorization: {}\r\n\r\n",
+            door.address,
+            signature("AKIAIOSFODNN7EXAMPLE", service)
+        );
+        let reply = door.send(&text).await;
+        is_refused(&door, &reply, 403, "AKIAIOSFODNN7EXAMPLE");
+        assert!(reply.body.contains(says), "{service}: {reply:?}");
+        assert_eq!(
+            reply.header("x-amzn-errortype"),
+            Some("InvalidClientTokenId")
+        );
+    }
+}
+
 #[tokio::test]
 async fn web_pages() {
     let door = door().await;
