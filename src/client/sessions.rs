@@ -124,12 +124,13 @@ impl CredentialSource for WebIdentitySessions {
         }
         // A task of its own: others wait for it too, and its caller may go away.
         let asked = tokio::spawn(Arc::clone(inner).ask(wanted.clone(), slot, asking));
-        asked.await.unwrap_or_else(|_| {
-            Err(CredentialError::Unavailable {
+        match asked.await {
+            Ok(answer) => answer,
+            Err(_) => Err(CredentialError::Unavailable {
                 role: wanted.role.clone(),
                 reason: "the exchange was broken off".to_owned(),
-            })
-        })
+            }),
+        }
     }
 
     fn forget(&self, wanted: &WantedSession, session: &AwsSession) {

@@ -305,7 +305,9 @@ mod tests {
     fn scan(parts: &[&[u8]]) -> (u64, u64) {
         let (framed, framing) = Framed::new((), Duration::ZERO);
         let mut scanner = framed.scanner;
-        parts.iter().for_each(|part| scanner.read(part));
+        for part in parts {
+            scanner.read(part);
+        }
         (
             framing.ambiguous_from.load(Ordering::Relaxed),
             scanner.requests,

@@ -228,7 +228,7 @@ fn absolute(scheme: Option<&str>, authority: &str, host: Option<&str>) -> Result
     // A client that has HTTP_PROXY set, and the proxy itself as its endpoint.
     if let Some(prefix) = target.host.own_prefix() {
         return Ok(Way::Endpoint {
-            prefix: prefix.map(str::to_owned),
+            prefix: (!prefix.is_empty()).then(|| prefix.to_owned()),
         });
     }
     let ports: &[u16] = match scheme {
@@ -259,7 +259,7 @@ fn direct(host: &str) -> Result<Way, Refusal> {
     let named = read_host(host, "Host")?;
     if let Some(prefix) = named.host.own_prefix() {
         return Ok(Way::Endpoint {
-            prefix: prefix.map(str::to_owned),
+            prefix: (!prefix.is_empty()).then(|| prefix.to_owned()),
         });
     }
     match named.host {

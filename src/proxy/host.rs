@@ -36,24 +36,21 @@ impl Authority {
         if text.contains('@') {
             return Err(HostError::UserInfo);
         }
-        let (host, port) = match text.strip_prefix('[') {
-            Some(rest) => {
-                let (address, after) = rest.split_once(']').ok_or(HostError::Malformed)?;
-                let address = address.parse().map_err(|_| HostError::Malformed)?;
-                let port = match after.strip_prefix(':') {
-                    None if after.is_empty() => None,
-                    None => return Err(HostError::Malformed),
-                    Some(port) => Some(port),
-                };
-                (Host::Address(IpAddr::V6(address)), port)
-            }
-            None => {
-                let (host, port) = match text.split_once(':') {
-                    Some((host, port)) => (host, Some(port)),
-                    None => (text, None),
-                };
-                (Host::parse(host)?, port)
-            }
+        let (host, port) = if let Some(rest) = text.strip_prefix('[') {
+            let (address, after) = rest.split_once(']').ok_or(HostError::Malformed)?;
+            let address = address.parse().map_err(|_| HostError::Malformed)?;
+            let port = match after.strip_prefix(':') {
+                None if after.is_empty() => None,
+                None => return Err(HostError::Malformed),
+                Some(port) => Some(port),
+            };
+            (Host::Address(IpAddr::V6(address)), port)
+        } else {
+            let (host, port) = match text.split_once(':') {
+                Some((host, port)) => (host, Some(port)),
+                None => (text, None),
+            };
+            (Host::parse(host)?, port)
         };
         let port = port.map(parse_port).transpose()?;
         Ok(Self { host, port })
@@ -104,21 +101,20 @@ impl Host {
         matches!(self, Self::Name(name) if in_aws(name))
     }
 
-    /// Where this is the proxy's own address: what stands before it, if anything.
-    pub(super) fn own_prefix(&self) -> Option<Option<&str>> {
+    /// Where this is the proxy's own address: what stands before it, mostly nothing.
+    pub(super) fn own_prefix(&self) -> Option<&str> {
         match self {
-            Self::Address(address) => address.is_loopback().then_some(None),
+            Self::Address(address) => address.is_loopback().then_some(""),
             Self::Name(name) => ["localhost", "127.0.0.1"].iter().find_map(|own| {
                 let before = name.strip_suffix(own)?;
                 if before.is_empty() {
-                    return Some(None);
+                    return Some(before);
                 }
                 // `bucket.localhost`, and `data-127.0.0.1` where an operation has a host prefix.
-                let prefix = before.strip_suffix('.').or_else(|| {
+                before.strip_suffix('.').or_else(|| {
                     let hyphen = before.ends_with('-');
                     hyphen.then_some(before)
-                })?;
-                Some(Some(prefix))
+                })
             }),
         }
     }
@@ -214,22 +210,22 @@ mod tests {
     fn knows_its_own_address() {
         let own = |text: &str| {
             let host = Authority::parse(text).unwrap().host;
-            host.own_prefix().map(|prefix| prefix.map(str::to_owned))
+            host.own_prefix().map(str::to_owned)
         };
         for (text, prefix) in [
-            ("localhost:1", Some(None)),
-            ("127.0.0.1", Some(None)),
-            ("127.9.9.9", Some(None)),
-            ("[::1]:7", Some(None)),
-            ("my.bucket.localhost", Some(Some("my.bucket"))),
-            ("bucket.127.0.0.1", Some(Some("bucket"))),
-            ("data-127.0.0.1", Some(Some("data-"))),
+            ("localhost:1", Some("")),
+            ("127.0.0.1", Some("")),
+            ("127.9.9.9", Some("")),
+            ("[::1]:7", Some("")),
+            ("my.bucket.localhost", Some("my.bucket")),
+            ("bucket.127.0.0.1", Some("bucket")),
+            ("data-127.0.0.1", Some("data-")),
             ("evillocalhost", None),
             ("localhost.evil.com", None),
             ("10.0.0.1", None),
             ("s3.amazonaws.com", None),
         ] {
-            assert_eq!(own(text), prefix.map(|p| p.map(str::to_owned)), "{text}");
+            assert_eq!(own(text), prefix.map(str::to_owned), "{text}");
         }
     }
 

@@ -27,10 +27,6 @@ use crate::{
                   idp proxy check --rules rules.toml --url https://reports.s3.eu-west-1.amazonaws.com/2026/a.csv\n  \
                   idp proxy check --rules rules.toml --method POST --url https://dynamodb.eu-west-1.amazonaws.com/ \\\n    \
                   --header 'X-Amz-Target: DynamoDB_20120810.GetItem' --body item.json")]
-#[expect(
-    clippy::doc_markdown,
-    reason = "clap shows these comments as they are written"
-)]
 pub(super) struct Args {
     /// File with the rules, or - for standard input
     #[arg(long, value_name = "FILE|-")]

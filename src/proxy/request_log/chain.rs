@@ -87,8 +87,8 @@ fn after(previous: &[u8; 32], line: &[u8]) -> [u8; 32] {
 /// Checks a line against the one before it, as whoever reads the log can.
 #[cfg(test)]
 pub(super) fn follows(previous: Link, line: &[u8]) -> Option<Link> {
-    let link = Link::of_line(line)?;
+    let found = Link::of_line(line)?;
     let at = memchr::memmem::rfind(line, MEMBER)?;
-    (link.seq == previous.seq + 1 && after(&previous.hash, &line[..at]) == link.hash)
-        .then_some(link)
+    (found.seq == previous.seq + 1 && after(&previous.hash, &line[..at]) == found.hash)
+        .then_some(found)
 }
