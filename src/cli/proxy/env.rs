@@ -64,10 +64,17 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     .variables();
     let names = context.env.names();
     let set = |name: &str| variables.iter().any(|(known, _)| *known == name);
+    // What is `idp`'s own is for the shell that evaluates this. Files of the AWS tools stay where the user
+    // put them: without the variables, others would take their place, and credentials in variables go
+    // before those in files.
+    let kept = |name: &str| {
+        set(name)
+            || name.starts_with("IDP_")
+            || matches!(name, "AWS_CONFIG_FILE" | "AWS_SHARED_CREDENTIALS_FILE")
+    };
     let unset: Vec<&str> = removed(names)
         .into_iter()
-        // What is `idp`'s own is for the shell that evaluates this.
-        .filter(|name| !set(name) && !name.starts_with("IDP_"))
+        .filter(|name| !kept(name))
         .collect();
     if context.printer.json {
         let values: serde_json::Map<String, serde_json::Value> = variables

@@ -21,7 +21,7 @@ use crate::{
         atomic_file::AccessError,
         proxied::{self, Route, UnixUser},
     },
-    config::{LogLevel, LogSettings},
+    config::{LogFormat, LogLevel, LogSettings},
     domain::SecretString,
     proxy::ProxyKey,
 };
@@ -83,7 +83,8 @@ pub(super) fn run(args: Args, context: &Context) -> Outcome {
     let code = runtime::block_on(async {
         let quiet = LogSettings {
             level: LogLevel::Warn,
-            ..LogSettings::default()
+            // Lines come between those of the program, which are for people too.
+            format: Some(LogFormat::Text),
         };
         let _log = runtime::log(context, quiet, None)?;
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));

@@ -8,6 +8,7 @@ use super::start::ProxyArgs;
 use crate::{
     cli::{
         context::Context,
+        exit::ExitCode,
         failure::{Failure, Outcome},
         runtime,
     },
@@ -69,8 +70,7 @@ pub(super) fn run(args: Args, context: &Context) -> Outcome {
         .transpose()?;
     runtime::block_on(async {
         let _log = runtime::log(context, LogSettings::default(), None)?;
-        let stop = stop_signal()
-            .map_err(|error| Failure::new(crate::cli::exit::ExitCode::Other, error))?;
+        let stop = stop_signal().map_err(|error| Failure::new(ExitCode::Other, error))?;
         let proxy = start
             .prepare(
                 args.listen,
@@ -97,8 +97,9 @@ pub(super) fn run(args: Args, context: &Context) -> Outcome {
 
 fn tell(running: &Running, ops: Option<SocketAddr>, rules: usize, context: &Context) -> Outcome {
     let printer = context.printer;
+    let plural = if rules == 1 { "" } else { "s" };
     printer.note(&format!(
-        "{rules} rules; programs reach AWS through the address below once they have what\n\
+        "{rules} rule{plural}; programs reach AWS through the address below once they have what\n\
          \x20 eval \"$(idp proxy env)\"\n\
          sets. Who can read {} needs no proxy: run programs as another user",
         running.ca.parent().unwrap_or(&running.ca).display()
