@@ -16,6 +16,7 @@ mod seed_key;
 mod token;
 mod verifying_key;
 mod vouch;
+mod web_identity;
 
 pub use backup::{BackupError, export_private_key, import_private_key, is_encrypted};
 pub use certificate::UnsignedCertificate;
@@ -30,3 +31,4 @@ pub use seal::{SealError, SealingKey};
 pub use seed_key::SeedKey;
 pub use token::{TokenError, TokenVerifier, UnverifiedToken, VerifiedToken};
 pub use verifying_key::VerifyingKey;
+pub use web_identity::{WebIdentityError, WebIdentityKeys, WebIdentityToken, discovery_flaw};

@@ -8,7 +8,6 @@ use super::{
     Refusal, role_pin,
     roles::Provider,
     tags::{self, SessionTags},
-    token::missing,
 };
 use crate::domain::Timestamp;
 
@@ -44,7 +43,7 @@ impl WebIdentity {
     ) -> Result<Self, Refusal> {
         for name in ["iss", "sub", "aud", "exp", "iat"] {
             if !claims.contains_key(name) {
-                return Err(missing(name));
+                return Err(Refusal::missing(name));
             }
         }
         let subject = subject(&claims["sub"])?;
@@ -144,7 +143,7 @@ fn audience(claims: &Map<String, Value>, provider: &Provider) -> Result<String, 
     let audience = match (claims.get("azp"), &claims["aud"]) {
         (Some(azp), _) if !azp.is_null() => text("azp", azp)?,
         (_, Value::Array(list)) => match list.as_slice() {
-            [] => return Err(missing("aud")),
+            [] => return Err(Refusal::missing("aud")),
             [only] => text("aud", only)?,
             _ => {
                 return Err(Refusal::token(

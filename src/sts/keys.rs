@@ -5,11 +5,10 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
-
-use super::{Refusal, jwks::KeySet};
+use super::Refusal;
 use crate::{
     domain::{Clock, Issuer, Timestamp},
+    jose::{WebIdentityKeys, discovery_flaw},
     ports::{FetchedKeys, KeyFetch},
 };
 
@@ -27,11 +26,11 @@ pub(super) struct ProviderKeys {
     refetches: Mutex<Refetches>,
 }
 
-type Outcome = Result<Arc<KeySet>, Arc<str>>;
+type Outcome = Result<Arc<WebIdentityKeys>, Arc<str>>;
 
 #[derive(Clone)]
 struct Held {
-    keys: Arc<KeySet>,
+    keys: Arc<WebIdentityKeys>,
     fresh_until: Timestamp,
 }
 
@@ -62,7 +61,7 @@ impl ProviderKeys {
         kid: Option<&str>,
         fetch: &dyn KeyFetch,
         clock: &dyn Clock,
-    ) -> Result<Arc<KeySet>, Refusal> {
+    ) -> Result<Arc<WebIdentityKeys>, Refusal> {
         let fresh = self
             .held
             .read()
@@ -70,7 +69,7 @@ impl ProviderKeys {
             .clone()
             .filter(|held| clock.now() < held.fresh_until);
         if let Some(held) = fresh {
-            if held.keys.select(kid).is_some() {
+            if held.keys.has_key(kid) {
                 return Ok(held.keys);
             }
             if !self.may_refetch(clock.now()) {
@@ -85,7 +84,7 @@ impl ProviderKeys {
             .fetch(fetch, clock)
             .await
             .map_err(|reason| Refusal::no_key(&*reason))?;
-        if keys.select(kid).is_none() {
+        if !keys.has_key(kid) {
             return Err(Refusal::no_key(keys.why_none(kid)));
         }
         Ok(keys)
@@ -120,31 +119,12 @@ impl ProviderKeys {
     }
 
     /// Checks what AWS's documentation requires of a provider's documents.
-    fn read(&self, fetched: &FetchedKeys) -> Result<KeySet, Arc<str>> {
+    fn read(&self, fetched: &FetchedKeys) -> Result<WebIdentityKeys, Arc<str>> {
         let wrong = |what: String| Arc::from(format!("{}: {what}", self.issuer.discovery_url()));
-        let says = fetched.discovery.get("issuer").and_then(Value::as_str);
-        if says != Some(self.issuer.as_str()) {
-            return Err(wrong(format!(
-                "its issuer is {:?}, not {:?}",
-                says.unwrap_or("missing"),
-                self.issuer
-            )));
+        if let Some(flaw) = discovery_flaw(self.issuer.as_str(), &fetched.discovery) {
+            return Err(wrong(flaw));
         }
-        let present = |name: &&str| match fetched.discovery.get(*name) {
-            Some(Value::String(text)) => *name == "jwks_uri" && !text.is_empty(),
-            Some(Value::Array(list)) => *name != "jwks_uri" && !list.is_empty(),
-            _ => false,
-        };
-        let required = [
-            "jwks_uri",
-            "response_types_supported",
-            "subject_types_supported",
-            "id_token_signing_alg_values_supported",
-        ];
-        if let Some(missing) = required.iter().find(|name| !present(name)) {
-            return Err(wrong(format!("{missing} is missing, which AWS requires")));
-        }
-        KeySet::parse(&fetched.jwks)
+        WebIdentityKeys::parse(&fetched.jwks)
             .ok_or_else(|| wrong("the JWKS it names has no list of keys".to_owned()))
     }
 

@@ -4,16 +4,14 @@
 //! What AWS does is known from a record of its answers (`tests/data/sts-oidc-cases.json`). Where
 //! the record is silent, this room refuses rather than admits, and says so at the place.
 //!
-//! `params` → `token` (unverified) → `keys` and `jwks` (the issuer's keys) → `claims` → `trust`
+//! `params` → the token, unverified (`jose`) → `keys` (the issuer's) → `claims` → `trust`
 //! → `session` → `answer`; [`LocalSts`] is the way through. Every refusal is a [`Refusal`]: AWS's
 //! code and message for the client, and a reason for whoever runs this STS.
 
 mod answer;
-mod certificate;
 mod chain;
 mod claims;
 mod constraint;
-mod jwks;
 mod keys;
 mod other;
 mod packed;
@@ -25,7 +23,6 @@ mod service;
 mod session;
 mod session_policy;
 mod tags;
-mod token;
 mod trust;
 mod xml;
 

@@ -1,6 +1,6 @@
 //! Refusals: what the client is told, and why.
 
-use crate::sigv4::SignatureError;
+use crate::{jose::WebIdentityError, sigv4::SignatureError};
 
 const GENERAL: &str = "The web identity token provided could not be validated. See the AssumeRoleWithWebIdentity documentation for requirements.";
 // AWS writes two spaces.
@@ -56,6 +56,12 @@ impl Refusal {
         Self::token(NOT_A_JWT, reason)
     }
 
+    /// A required claim that is not there.
+    pub(super) fn missing(claim: &str) -> Self {
+        let message = format!("Missing a required claim: {claim}");
+        Self::token(message.clone(), message)
+    }
+
     /// The trust policy, or the lack of a role. AWS does not tell them apart.
     pub(super) fn not_authorised(reason: impl Into<String>) -> Self {
         Self::new(
@@ -92,5 +98,17 @@ impl From<SignatureError> for Refusal {
     fn from(error: SignatureError) -> Self {
         let message = error.to_string();
         Self::new(error.code(), error.status(), message.clone(), message)
+    }
+}
+
+impl From<WebIdentityError> for Refusal {
+    fn from(error: WebIdentityError) -> Self {
+        match error {
+            WebIdentityError::NotAJwt(why) => Self::not_a_jwt(why),
+            WebIdentityError::NoKey(why) => Self::no_key(why),
+            WebIdentityError::Algorithm(why) | WebIdentityError::Signature(why) => {
+                Self::general(why)
+            }
+        }
     }
 }

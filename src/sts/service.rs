@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
+use serde_json::Value;
+
 use super::{
     Answer, Refusal,
     answer::{ChainGranted, Granted, Outcome},
@@ -12,11 +14,11 @@ use super::{
     params::{AssumeRole, Operation, Params},
     roles::{Provider, Roles},
     session::{Session, SessionSeal},
-    token::UnverifiedToken,
     trust::{self, Facts},
 };
 use crate::{
     domain::{Clock, Random, RequestId, RoleArn},
+    jose::WebIdentityToken,
     ports::KeyFetch,
     sigv4::{self, SignedRequest},
 };
@@ -210,8 +212,12 @@ impl LocalSts {
 
     /// Finds the token's provider and key, and verifies signature and claims.
     async fn verify(&self, asked: &AssumeRole<'_>) -> Result<(&Provider, WebIdentity), Refusal> {
-        let token = UnverifiedToken::parse(asked.token)?;
-        let issuer = token.issuer()?;
+        let token = WebIdentityToken::parse(asked.token)?;
+        let issuer = match token.issuer() {
+            None => return Err(Refusal::missing("iss")),
+            Some(Value::String(issuer)) => issuer,
+            Some(_) => return Err(Refusal::general("iss is not a string")),
+        };
         let (Some(provider), Some(keys)) = (self.roles.provider(issuer), self.keys.get(issuer))
         else {
             let message = format!("No OpenIDConnect provider found in your account for {issuer}");
@@ -222,12 +228,12 @@ impl LocalSts {
             ));
         };
         // Before anything is fetched for it.
-        token.algorithm()?;
+        token.key_type()?;
         let keys = keys
             .with_key(token.kid(), &*self.fetch, &*self.clock)
             .await?;
         let claims = token.verify(&keys)?;
-        let identity = WebIdentity::check(&claims, provider, asked.role_arn, self.clock.now())?;
+        let identity = WebIdentity::check(claims, provider, asked.role_arn, self.clock.now())?;
         Ok((provider, identity))
     }
 

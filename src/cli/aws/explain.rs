@@ -13,14 +13,17 @@ use crate::{
     },
     client::{
         decode::DecodedToken,
-        explain::{Question, check_keys, explain, imagined_claims, issuer_in},
+        explain::{
+            Presented, Question, check_header, check_keys, explain, imagined_claims, issuer_in,
+        },
         last_refusal::{LastRefusal, LastRefusalError},
         private_file::PrivateFileError,
         token::TokenSource as _,
         verify::allowance,
     },
-    domain::{Audience, ExposeSecret as _, Issuer, RoleArn, Timestamp},
+    domain::{Audience, ExposeSecret as _, Issuer, RoleArn, SecretString, Timestamp},
     iam::{Cause, Document},
+    jose::WebIdentityToken,
     upstream::keys::HttpKeyFetch,
 };
 
@@ -28,7 +31,7 @@ use crate::{
 ///
 /// Compares the role's trust policy with a token: a fresh one of this environment, the one in
 /// --token-file, the one that STS refused last (--last), or one that there is not yet (--subject).
-/// FILE may hold the policy or the output of `aws iam get-role`. Ends with 5 where STS would refuse.
+/// The signature is verified with --online only. FILE may hold the policy or the output of `aws iam get-role`. Ends with 5 where STS would refuse.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  aws iam get-role --role-name ci | idp aws explain --last --trust-policy -\n  \
@@ -69,16 +72,17 @@ pub(super) struct Args {
     /// File with the output of `aws iam get-open-id-connect-provider`, for the registered audiences
     #[arg(long, value_name = "FILE")]
     provider: Option<PathBuf>,
-    /// Fetch the issuer's documents, as AWS does, and look at the keys in them
+    /// Fetch the issuer's keys, as AWS does, and verify the token's signature with them
     #[arg(long)]
     online: bool,
 }
 
-/// The token in question, unsigned.
+/// What is at hand of the token in question.
 struct Token {
     claims: serde_json::Map<String, Value>,
     kid: Option<String>,
-    algorithm: Option<String>,
+    /// All of it, where there is one.
+    text: Option<SecretString>,
     refusal: Option<LastRefusal>,
     now: Timestamp,
 }
@@ -87,11 +91,13 @@ pub(super) fn run(args: Args, context: &Context) -> Outcome {
     let document = policy(&args.trust_policy)?;
     let registered_audiences = args.provider.as_deref().map(audiences).transpose()?;
     let token = token(&args, &document, context)?;
-    let key_causes = if args.online {
-        look_at_keys(&token, context)?
-    } else {
-        Vec::new()
-    };
+    let mut token_causes = token
+        .text
+        .as_ref()
+        .map_or_else(Vec::new, |text| check_header(text.expose_secret()));
+    if args.online {
+        token_causes.extend(look_at_keys(&token, context)?);
+    }
     let refusal = token.refusal.as_ref();
     let report = explain(Question {
         document: &document,
@@ -108,7 +114,8 @@ pub(super) fn run(args: Args, context: &Context) -> Outcome {
         source_ip: args.source_ip,
         registered_audiences,
         refusal,
-        key_causes,
+        token_causes,
+        not_checked: not_checked(args.online, &token),
         now: token.now,
     });
     if context.printer.json {
@@ -125,6 +132,20 @@ pub(super) fn run(args: Args, context: &Context) -> Outcome {
             anyhow::anyhow!("STS would refuse this token: {}", cause.problem),
         )),
     }
+}
+
+/// What of the token nobody looks at.
+fn not_checked(online: bool, token: &Token) -> Vec<String> {
+    let what = match (&token.text, &token.refusal) {
+        (Some(_), _) if online => return Vec::new(),
+        (Some(_), _) => "the signature, and whether its key is published (--online does both)",
+        (None, Some(_)) if online => "header and signature, which are not kept of a login",
+        (None, Some(_)) => {
+            "header and signature, which are not kept of a login, and the issuer's keys (--online)"
+        }
+        (None, None) => "header and signature, as there is no token",
+    };
+    vec![what.to_owned()]
 }
 
 /// Reads a trust policy in any form.
@@ -167,7 +188,7 @@ fn token(args: &Args, document: &Document, context: &Context) -> Outcome<Token> 
         return Ok(Token {
             claims: imagined_claims(&issuer, subject, args.audience.as_str(), now),
             kid: None,
-            algorithm: None,
+            text: None,
             refusal: None,
             now,
         });
@@ -188,31 +209,40 @@ fn token(args: &Args, document: &Document, context: &Context) -> Outcome<Token> 
         return Ok(Token {
             claims: refusal.claims.clone(),
             kid: refusal.kid.clone(),
-            algorithm: None,
+            text: None,
             now: refusal.at,
             refusal: Some(refusal),
         });
     }
     let text = if let Some(file) = &args.token_file {
-        input::read(file, "token")?
+        SecretString::from(input::read(file, "token")?.to_string())
     } else {
         let tokens = context.tokens(context.identity()?)?;
-        let fresh = context.block_on(tokens.token(&args.audience, None, None))??;
-        fresh.token.expose_secret().to_owned().into()
+        context
+            .block_on(tokens.token(&args.audience, None, None))??
+            .token
     };
-    let decoded = DecodedToken::parse(&text).map_err(|error| {
+    Ok(Token {
+        claims: claims(text.expose_secret())?,
+        kid: None,
+        text: Some(text),
+        refusal: None,
+        now,
+    })
+}
+
+/// The claims of a token: as AWS reads them, else, for the sake of the advice, as far as they can be read.
+fn claims(token: &str) -> Outcome<serde_json::Map<String, Value>> {
+    if let Ok(token) = WebIdentityToken::parse(token) {
+        return Ok(token.for_display().clone());
+    }
+    let decoded = DecodedToken::parse(token).map_err(|error| {
         Failure::new(
             ExitCode::Other,
             anyhow::anyhow!("that is not a token: {error}"),
         )
     })?;
-    Ok(Token {
-        claims: decoded.claims().clone(),
-        kid: decoded.header("kid").map(str::to_owned),
-        algorithm: decoded.header("alg").map(str::to_owned),
-        refusal: None,
-        now,
-    })
+    Ok(decoded.claims().clone())
 }
 
 /// The issuer of this environment, else the one that the policy names.
@@ -239,11 +269,9 @@ fn look_at_keys(token: &Token, context: &Context) -> Outcome<Vec<Cause>> {
         &context.env.http_settings(),
         allowance(&issuer, own.as_ref()),
     );
-    context.block_on(check_keys(
-        &issuer,
-        token.kid.as_deref(),
-        token.algorithm.as_deref(),
-        &fetch,
-        &*context.clock,
-    ))
+    let presented = token.text.as_ref().map_or_else(
+        || Presented::Kid(token.kid.as_deref()),
+        |text| Presented::Token(text.expose_secret()),
+    );
+    context.block_on(check_keys(&issuer, presented, &fetch, &*context.clock))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Question, Report, explain, keys};
+use super::{Presented, Question, Report, explain, keys};
 use crate::{
     client::last_refusal::LastRefusal,
     domain::Timestamp,
@@ -71,8 +71,7 @@ impl Case {
         };
         keys::judge(
             &json!({ "keys": keys }),
-            self.kid.as_deref(),
-            Some("RS256"),
+            Presented::Kid(self.kid.as_deref()),
             Duration::from_millis(self.took_ms.unwrap_or(100)),
             "https://idp.example.com",
         )
@@ -106,7 +105,8 @@ impl Case {
             source_ip: self.source_ip,
             registered_audiences: self.audiences.clone(),
             refusal: refusal.as_ref(),
-            key_causes: self.key_causes(),
+            token_causes: self.key_causes(),
+            not_checked: Vec::new(),
             now: NOW,
         })
     }

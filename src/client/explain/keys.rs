@@ -1,4 +1,5 @@
-//! What can be wrong with an issuer's published keys, as AWS reads them.
+//! What can be wrong with a token's header and signature and with its issuer's published keys, as AWS
+//! reads them.
 
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use serde_json::Value;
 use crate::{
     domain::{Clock, Issuer},
     iam::Cause,
+    jose::{WebIdentityError, WebIdentityKeys, WebIdentityToken, discovery_flaw},
     ports::{FetchError, KeyFetch},
 };
 
@@ -39,42 +41,75 @@ pub(super) fn signature(issuer: &str) -> Cause {
     )
 }
 
-/// Fetches the issuer's documents as AWS does and says what is wrong with them.
+/// What is at hand of a token besides its claims.
+#[derive(Clone, Copy, Debug)]
+pub enum Presented<'a> {
+    /// All of it, as it would be sent.
+    Token(&'a str),
+    /// The `kid` at most: the rest was not kept, or there is no token yet.
+    Kid(Option<&'a str>),
+}
+
+/// What is wrong with a token before its issuer is asked for keys: its form and its header.
+#[must_use]
+pub fn header(token: &str) -> Vec<Cause> {
+    let flaw = WebIdentityToken::parse(token).and_then(|token| token.key_type().map(drop));
+    match flaw {
+        Ok(()) => Vec::new(),
+        Err(WebIdentityError::Algorithm(why)) => vec![Cause::new(
+            "algorithm",
+            "header, alg",
+            why,
+            "sign the token with RS256 or ES256, as `idp token` does",
+        )],
+        Err(why) => vec![Cause::new(
+            "not-a-jwt",
+            "token",
+            why.to_string(),
+            "send a token as its issuer made it: three parts of unpadded base64url, no crit, alg and \
+             kid strings",
+        )],
+    }
+}
+
+/// Fetches the issuer's documents as AWS does and says what is wrong with them, and, where the
+/// token is there, whether its signature is that of the published key.
 pub async fn check(
     issuer: &Issuer,
-    kid: Option<&str>,
-    algorithm: Option<&str>,
+    presented: Presented<'_>,
     keys: &dyn KeyFetch,
     clock: &dyn Clock,
 ) -> Vec<Cause> {
     let start = clock.now();
+    let documents = |problem: String| {
+        Cause::new(
+            "issuer-documents",
+            issuer.as_str(),
+            problem,
+            "publish discovery and JWKS as OpenID Connect Discovery 1.0 has them",
+        )
+    };
     match keys.fetch(issuer).await {
         Err(error @ (FetchError::Unreachable { .. } | FetchError::Forbidden { .. })) => {
             let mut cause = unreachable(issuer.as_str());
             cause.problem = error.to_string();
             vec![cause]
         }
-        Err(error) => vec![Cause::new(
-            "issuer-documents",
-            issuer.as_str(),
-            error.to_string(),
-            "publish discovery and JWKS as OpenID Connect Discovery 1.0 has them",
-        )],
-        Ok(fetched) => judge(
-            &fetched.jwks,
-            kid,
-            algorithm,
-            clock.now().since(start),
-            issuer.as_str(),
-        ),
+        Err(error) => vec![documents(error.to_string())],
+        Ok(fetched) => {
+            if let Some(flaw) = discovery_flaw(issuer.as_str(), &fetched.discovery) {
+                return vec![documents(format!("the discovery document: {flaw}"))];
+            }
+            let took = clock.now().since(start);
+            judge(&fetched.jwks, presented, took, issuer.as_str())
+        }
     }
 }
 
-/// What is wrong with a key set for a token with that `kid`.
+/// What is wrong with a key set for a token.
 pub(super) fn judge(
     jwks: &Value,
-    kid: Option<&str>,
-    algorithm: Option<&str>,
+    presented: Presented<'_>,
     took: Duration,
     issuer: &str,
 ) -> Vec<Cause> {
@@ -90,19 +125,42 @@ pub(super) fn judge(
             .with_values("under 5 s", format!("{:.1} s", took.as_secs_f32())),
         );
     }
+    // What is wrong with its form and header, `header` says.
+    let token = match presented {
+        Presented::Token(text) => WebIdentityToken::parse(text).ok(),
+        Presented::Kid(_) => None,
+    };
+    let kid = match (&token, presented) {
+        (Some(token), _) => token.kid(),
+        (None, Presented::Kid(kid)) => kid,
+        (None, Presented::Token(_)) => None,
+    };
+    let key_type = token
+        .as_ref()
+        .map_or(Ok("RSA"), WebIdentityToken::key_type)
+        .unwrap_or("RSA");
     let keys = jwks.get("keys").and_then(Value::as_array);
     let keys = keys.map_or(&[][..], Vec::as_slice);
-    let kty = match algorithm {
-        Some(name) if name.starts_with("ES") => "EC",
-        _ => "RSA",
-    };
-    let count = keys.iter().filter(|key| key["kty"] == kty).count();
+    let of_set = of_set(keys, key_type, kid, issuer);
+    if let (true, Some(token)) = (of_set.is_empty(), &token) {
+        causes.extend(of_signature(token, jwks, issuer));
+    }
+    causes.extend(of_set);
+    causes
+}
+
+/// What is wrong with the set, whatever the signature.
+fn of_set(keys: &[Value], key_type: &str, kid: Option<&str>, issuer: &str) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let count = keys.iter().filter(|key| key["kty"] == key_type).count();
     if count > MOST_KEYS {
         causes.push(
             Cause::new(
                 "too-many-keys",
                 issuer,
-                format!("the key set has more {kty} keys than AWS reads, and then it reads none"),
+                format!(
+                    "the key set has more {key_type} keys than AWS reads, and then it reads none"
+                ),
                 "retire old keys: `idp admin key list` shows them",
             )
             .with_values(format!("up to {MOST_KEYS}"), count.to_string()),
@@ -128,4 +186,36 @@ pub(super) fn judge(
         );
     }
     causes
+}
+
+/// Whether the token's signature is that of its key in the set, as AWS sees it.
+fn of_signature(token: &WebIdentityToken<'_>, jwks: &Value, issuer: &str) -> Option<Cause> {
+    let Some(keys) = WebIdentityKeys::parse(jwks) else {
+        return Some(Cause::new(
+            "issuer-documents",
+            issuer,
+            "the JWKS has no list of keys",
+            "publish the JWKS as RFC 7517 has it",
+        ));
+    };
+    match token.verify(&keys) {
+        // An algorithm is a matter of the header.
+        Ok(_) | Err(WebIdentityError::Algorithm(_)) => None,
+        Err(WebIdentityError::NoKey(why)) => Some(Cause::new(
+            "no-usable-key",
+            issuer,
+            why,
+            "publish keys with kid, use \"sig\" and their own members, and name the kid in the token's \
+             header",
+        )),
+        Err(why) => {
+            let mut cause = signature(issuer);
+            cause.problem = why.to_string();
+            cause.cure =
+                "take a token that came from this issuer unchanged: `idp token` gets one; \
+                          compare with `idp token --decode --verify FILE`"
+                    .to_owned();
+            Some(cause)
+        }
+    }
 }

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use serde_json::{Map, Value};
 
 pub use self::{
-    keys::check as check_keys,
+    keys::{Presented, check as check_keys, header as check_header},
     report::{ConditionReport, Report, StatementReport, Suggestion},
 };
 use super::last_refusal::LastRefusal;
@@ -38,8 +38,10 @@ pub struct Question<'a> {
     pub registered_audiences: Option<Vec<String>>,
     /// What STS said, where it was asked.
     pub refusal: Option<&'a LastRefusal>,
-    /// What a look at the issuer's keys brought up.
-    pub key_causes: Vec<Cause>,
+    /// What a look at the token's header and at the issuer's keys brought up.
+    pub token_causes: Vec<Cause>,
+    /// What nobody looked at, and how it would be looked at.
+    pub not_checked: Vec<String>,
     /// The time that the token is judged by.
     pub now: Timestamp,
 }
@@ -158,7 +160,7 @@ pub fn explain(question: Question<'_>) -> Report {
     let outside = question.refusal.map_or_else(Vec::new, |refusal| {
         refusal::of_answer(refusal, issuer, &request.audience)
     });
-    causes.extend(question.key_causes);
+    causes.extend(question.token_causes);
     causes.extend(reading.causes);
     // What STS said counts for more than what was worked out, but says less of it.
     for cause in outside {
@@ -192,14 +194,22 @@ pub fn explain(question: Question<'_>) -> Report {
             "compare with `aws iam get-role`, and try again in half a minute",
         ));
     }
-    Report::new(
-        document,
-        &request,
-        role.as_ref(),
-        question.refusal,
-        causes,
-        trust,
-    )
+    let mut not_checked = question.not_checked;
+    if question.registered_audiences.is_none() {
+        not_checked
+            .push("the audiences of the OIDC provider in IAM (--provider reads them)".to_owned());
+    }
+    Report {
+        not_checked,
+        ..Report::new(
+            document,
+            &request,
+            role.as_ref(),
+            question.refusal,
+            causes,
+            trust,
+        )
+    }
 }
 
 /// Whether the answer of STS and the causes found speak of the same.
@@ -210,10 +220,14 @@ fn is_same(known: &Cause, said: &Cause) -> bool {
             "issuer-unreachable" => {
                 matches!(
                     known.code,
-                    "kid-not-published" | "too-many-keys" | "issuer-slow" | "issuer-documents"
+                    "kid-not-published"
+                        | "no-usable-key"
+                        | "too-many-keys"
+                        | "issuer-slow"
+                        | "issuer-documents"
                 )
             }
-            "signature" => known.code == "kid-not-published",
+            "signature" => matches!(known.code, "kid-not-published" | "algorithm" | "not-a-jwt"),
             _ => false,
         }
 }

@@ -28,6 +28,8 @@ pub struct Report {
     pub subject: String,
     /// The audience that counts.
     pub audience: String,
+    /// What was not looked at, and so may still be wrong.
+    pub not_checked: Vec<String>,
     /// The causes, what to look at first before the rest.
     pub causes: Vec<Cause>,
     /// Every statement for every action that the token needs.
@@ -108,6 +110,7 @@ impl Report {
             provider_arn: request.provider_arn.clone(),
             subject: request.subject.clone(),
             audience: request.audience.clone(),
+            not_checked: Vec::new(),
             causes,
             statements: statements(document, request),
             change: trust.change.map(|change| Suggestion {
@@ -140,6 +143,9 @@ fn sts_code(cause: &Cause) -> &'static str {
         | "source-identity-malformed"
         | "provider-missing"
         | "signature"
+        | "algorithm"
+        | "not-a-jwt"
+        | "no-usable-key"
         | "issuer-unreachable"
         | "issuer-slow"
         | "issuer-documents"

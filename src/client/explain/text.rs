@@ -16,6 +16,11 @@ impl fmt::Display for Report {
         writeln!(f, "  provider  {}", self.provider_arn)?;
         writeln!(f, "  subject   {}", self.subject)?;
         writeln!(f, "  audience  {}", self.audience)?;
+        if self.allowed {
+            for what in &self.not_checked {
+                writeln!(f, "  unchecked {what}")?;
+            }
+        }
         for (index, cause) in self.causes.iter().enumerate() {
             let heading = if index == 0 { "cause" } else { "then" };
             writeln!(f, "\n{heading} [{}]: {}", cause.code, cause.place)?;

@@ -199,3 +199,58 @@ fn what_is_no_policy_is_refused_quickly_with_its_place() {
         }
     }
 }
+
+#[test]
+fn a_token_that_sts_refuses_is_not_called_good() {
+    let idp = FakeIdp::start();
+    let place = Place::enrolled(&idp);
+    let output = place.idp(["token"]).assert().success();
+    let good = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+    let (input, signature) = good.trim_end().rsplit_once('.').unwrap();
+    let payload = input.split_once('.').unwrap().1;
+    let claims: Value =
+        serde_json::from_slice(&idp::jose::base64url_decode(payload).unwrap()).unwrap();
+    let provider = idp.url().split_once("://").unwrap().1;
+    let file = place.write(
+        "policy.json",
+        &policy(
+            provider,
+            &json!({ "StringEquals": { format!("{provider}:sub"): claims["sub"] } }),
+        )
+        .to_string(),
+    );
+    let explain = |token: &str, more: &[&str]| {
+        let token = place.write("token", token);
+        place
+            .idp(["aws", "explain", "--trust-policy"])
+            .arg(&file)
+            .arg("--token-file")
+            .arg(token)
+            .args(more)
+            .assert()
+    };
+    // What was not looked at is said, and nothing else is.
+    explain(&good, &[])
+        .success()
+        .stdout(contains("unchecked the signature").and(contains("--online")));
+    explain(&good, &["--online"])
+        .success()
+        .stdout(contains("the signature").not());
+
+    let first = if signature.starts_with('A') { "B" } else { "A" };
+    let forged = format!("{input}.{first}{}", &signature[1..]);
+    explain(&forged, &["--online"])
+        .code(5)
+        .stdout(contains("refused: STS answers InvalidIdentityToken").and(contains("[signature]")));
+    let unsigned = idp::jose::base64url_encode(r#"{"alg":"none"}"#);
+    explain(&format!("{unsigned}.{payload}."), &[])
+        .code(5)
+        .stdout(contains("cause [algorithm]"));
+    explain(&format!(" {good}"), &[])
+        .code(5)
+        .stdout(contains("cause [not-a-jwt]"));
+    idp.withdraw_key();
+    explain(&good, &["--online"])
+        .code(5)
+        .stdout(contains("cause [kid-not-published]"));
+}

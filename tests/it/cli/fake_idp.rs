@@ -196,7 +196,13 @@ async fn token(State(idp): State<Arc<Inner>>, headers: HeaderMap, body: Bytes) -
 
 async fn discovery(headers: HeaderMap) -> Response {
     let issuer = host(&headers);
-    ok(&json!({"issuer": issuer, "jwks_uri": format!("{issuer}/.well-known/jwks.json")}))
+    ok(&json!({
+        "issuer": issuer,
+        "jwks_uri": format!("{issuer}/.well-known/jwks.json"),
+        "response_types_supported": ["id_token"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["ES256"],
+    }))
 }
 
 async fn jwks(State(idp): State<Arc<Inner>>) -> Response {

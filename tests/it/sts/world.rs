@@ -179,6 +179,11 @@ impl World {
         world
     }
 
+    /// How this STS gets keys.
+    pub(crate) fn fetch(&self) -> Arc<dyn KeyFetch> {
+        Arc::clone(&self.fetch) as Arc<dyn KeyFetch>
+    }
+
     pub(crate) fn now(&self) -> i64 {
         self.clock.now().secs()
     }

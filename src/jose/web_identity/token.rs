@@ -1,15 +1,13 @@
-//! A JWT before its signature is verified.
+//! A web-identity token before its signature is verified.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 
-use super::{
-    Refusal,
-    jwks::{Algorithm, KeySet},
-};
+use super::keys::{Algorithm, WebIdentityKeys};
 
-/// A token that proves nothing yet: it shows only what is needed to find its key.
-pub(super) struct UnverifiedToken<'a> {
+/// A token that proves nothing yet: it shows only what is needed to find its key, and
+/// [`WebIdentityToken::for_display`] is for a person's eyes.
+pub struct WebIdentityToken<'a> {
     signing_input: &'a str,
     signature: Vec<u8>,
     algorithm: Option<Algorithm>,
@@ -18,43 +16,63 @@ pub(super) struct UnverifiedToken<'a> {
     claims: Map<String, Value>,
 }
 
-impl<'a> UnverifiedToken<'a> {
+/// Why AWS takes a token for none of the issuer's, in plain words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WebIdentityError {
+    /// It is no JWT, or its header is one that AWS does not read.
+    #[error("{0}")]
+    NotAJwt(String),
+    /// Its `alg` is another than AWS's six.
+    #[error("{0}")]
+    Algorithm(String),
+    /// The issuer's key set holds no key for it that counts.
+    #[error("{0}")]
+    NoKey(String),
+    /// The key's signature it is not.
+    #[error("{0}")]
+    Signature(String),
+}
+
+impl<'a> WebIdentityToken<'a> {
     /// Reads the compact serialisation (RFC 7515 §3.1): three parts of unpadded base64url, header
     /// and payload JSON objects. Of members that are there twice the last counts.
     ///
     /// A line break at the end counts for nothing: the SDKs send a token file as it is, `echo` and
     /// `idp token` leave one there, and AWS reads such a token all the same.
-    pub(super) fn parse(token: &'a str) -> Result<Self, Refusal> {
+    ///
+    /// # Errors
+    /// [`WebIdentityError::NotAJwt`]: another form, `crit` in the header, an `alg` or `kid` that is
+    /// not a string.
+    pub fn parse(token: &'a str) -> Result<Self, WebIdentityError> {
+        let not_a_jwt = WebIdentityError::NotAJwt;
         let token = token.trim_end_matches(['\r', '\n']);
         let parts: Vec<_> = token.splitn(4, '.').collect();
         let [header, payload, signature] = parts.as_slice() else {
-            return Err(Refusal::not_a_jwt(
-                "the token does not have three parts separated by dots",
+            return Err(not_a_jwt(
+                "the token does not have three parts separated by dots".to_owned(),
             ));
         };
         let decode = |part: &str, name: &str| {
             URL_SAFE_NO_PAD
                 .decode(part)
-                .map_err(|_| Refusal::not_a_jwt(format!("the {name} is not unpadded base64url")))
+                .map_err(|_| not_a_jwt(format!("the {name} is not unpadded base64url")))
         };
         let object = |part: &str, name: &str| match serde_json::from_slice(&decode(part, name)?) {
             Ok(Value::Object(members)) => Ok(members),
-            _ => Err(Refusal::not_a_jwt(format!(
-                "the {name} is not a JSON object"
-            ))),
+            _ => Err(not_a_jwt(format!("the {name} is not a JSON object"))),
         };
         let header_members = object(header, "header")?;
         // An extension that must be understood, and none is (RFC 7515 §4.1.11).
         if header_members.contains_key("crit") {
-            return Err(Refusal::not_a_jwt("the header has crit"));
+            return Err(not_a_jwt("the header has crit".to_owned()));
         }
         let Some(Value::String(alg)) = header_members.get("alg") else {
-            return Err(Refusal::not_a_jwt("the header's alg is not a string"));
+            return Err(not_a_jwt("the header's alg is not a string".to_owned()));
         };
         let kid = match header_members.get("kid") {
             None => None,
             Some(Value::String(kid)) => Some(kid.clone()),
-            Some(_) => return Err(Refusal::not_a_jwt("the header's kid is not a string")),
+            Some(_) => return Err(not_a_jwt("the header's kid is not a string".to_owned())),
         };
         Ok(Self {
             signing_input: &token[..header.len() + 1 + payload.len()],
@@ -67,24 +85,35 @@ impl<'a> UnverifiedToken<'a> {
     }
 
     /// The header's `kid`.
-    pub(super) fn kid(&self) -> Option<&str> {
+    #[must_use]
+    pub fn kid(&self) -> Option<&str> {
         self.kid.as_deref()
     }
 
-    /// The `iss`, for finding the provider.
-    pub(super) fn issuer(&self) -> Result<&str, Refusal> {
-        match self.claims.get("iss") {
-            None => Err(missing("iss")),
-            Some(Value::String(issuer)) => Ok(issuer),
-            Some(_) => Err(Refusal::general("iss is not a string")),
-        }
+    /// The `iss`, for finding the provider; any JSON value.
+    #[must_use]
+    pub fn issuer(&self) -> Option<&Value> {
+        self.claims.get("iss")
     }
 
-    /// The signature's algorithm, where it is one that AWS takes. What AWS says to others is not
-    /// in the record.
-    pub(super) fn algorithm(&self) -> Result<Algorithm, Refusal> {
+    /// The claims, for printing and advice. Nothing may be admitted on them.
+    #[must_use]
+    pub const fn for_display(&self) -> &Map<String, Value> {
+        &self.claims
+    }
+
+    /// The type of the keys (`kty`) that its `alg` goes with, where that is one that AWS takes.
+    /// What AWS says to others is not in the record.
+    ///
+    /// # Errors
+    /// [`WebIdentityError::Algorithm`].
+    pub fn key_type(&self) -> Result<&'static str, WebIdentityError> {
+        self.algorithm().map(Algorithm::key_type)
+    }
+
+    fn algorithm(&self) -> Result<Algorithm, WebIdentityError> {
         self.algorithm.ok_or_else(|| {
-            Refusal::general(format!(
+            WebIdentityError::Algorithm(format!(
                 "the header's alg is {:?}; AWS takes RS256, RS384, RS512, ES256, ES384 and ES512",
                 self.alg
             ))
@@ -92,24 +121,24 @@ impl<'a> UnverifiedToken<'a> {
     }
 
     /// The claims, once the signature is verified by one of `keys`.
-    pub(super) fn verify(self, keys: &KeySet) -> Result<Map<String, Value>, Refusal> {
+    ///
+    /// # Errors
+    /// All but [`WebIdentityError::NotAJwt`].
+    pub fn verify(&self, keys: &WebIdentityKeys) -> Result<&Map<String, Value>, WebIdentityError> {
         let algorithm = self.algorithm()?;
         let kid = self.kid.as_deref();
         let key = keys
             .select(kid)
-            .ok_or_else(|| Refusal::no_key(keys.why_none(kid)))?;
+            .ok_or_else(|| WebIdentityError::NoKey(keys.why_none(kid)))?;
         key.verify(algorithm, self.signing_input.as_bytes(), &self.signature)
             .map_err(|why| {
-                Refusal::general(format!("key {:?}: {why}", kid.unwrap_or("without kid")))
+                WebIdentityError::Signature(format!(
+                    "key {:?}: {why}",
+                    kid.unwrap_or("without kid")
+                ))
             })?;
-        Ok(self.claims)
+        Ok(&self.claims)
     }
-}
-
-/// A required claim that is not there.
-pub(super) fn missing(name: &str) -> Refusal {
-    let message = format!("Missing a required claim: {name}");
-    Refusal::token(message.clone(), message)
 }
 
 #[cfg(test)]
@@ -132,20 +161,20 @@ mod tests {
             r#"{"alg":"RS256","kid":"first","kid":"k"}"#,
             r#"{"iss":"https://i"}"#,
         );
-        let token = UnverifiedToken::parse(&text).unwrap();
+        let token = WebIdentityToken::parse(&text).unwrap();
         assert_eq!(token.kid(), Some("k"));
         assert_eq!(token.issuer().unwrap(), "https://i");
-        assert_eq!(token.algorithm().unwrap(), Algorithm::Rsa(0));
+        assert_eq!(token.key_type(), Ok("RSA"));
     }
 
     #[test]
     fn a_line_break_at_the_end_of_a_token_file_does_no_harm() {
         let text = jwt(r#"{"alg":"RS256"}"#, "{}");
         for end in ["\n", "\r\n"] {
-            assert!(UnverifiedToken::parse(&format!("{text}{end}")).is_ok());
+            assert!(WebIdentityToken::parse(&format!("{text}{end}")).is_ok());
         }
-        assert!(UnverifiedToken::parse(&format!("\n{text}")).is_err());
-        assert!(UnverifiedToken::parse(&format!("{text} ")).is_err());
+        assert!(WebIdentityToken::parse(&format!("\n{text}")).is_err());
+        assert!(WebIdentityToken::parse(&format!("{text} ")).is_err());
     }
 
     #[test]
@@ -169,10 +198,8 @@ mod tests {
             jwt(r#"{"alg":"RS256","crit":["b64"],"b64":false}"#, "{}"),
             jwt(r#"{"alg":"RS256","crit":[]}"#, "{}"),
         ] {
-            let Err(refusal) = UnverifiedToken::parse(&bad).map(drop) else {
-                panic!("{bad}")
-            };
-            assert!(refusal.message.contains("not a valid JWT"), "{bad}");
+            let error = WebIdentityToken::parse(&bad).map(drop).unwrap_err();
+            assert!(matches!(error, WebIdentityError::NotAJwt(_)), "{bad}");
         }
     }
 
@@ -182,16 +209,17 @@ mod tests {
             "none", "None", "NONE", "nOnE", "", "HS256", "PS256", "EdDSA", "rs256", "RS256 ",
         ] {
             let text = jwt(&format!("{{\"alg\":{alg:?}}}"), "{}");
-            let token = UnverifiedToken::parse(&text).unwrap();
-            assert_eq!(token.algorithm().unwrap_err().code, "InvalidIdentityToken");
+            let token = WebIdentityToken::parse(&text).unwrap();
+            let error = token.key_type().unwrap_err();
+            assert!(matches!(error, WebIdentityError::Algorithm(_)), "{alg}");
         }
     }
 
     proptest! {
         #[test]
         fn no_text_panics(text in ".{0,80}", header in ".{0,30}", payload in ".{0,30}") {
-            drop(UnverifiedToken::parse(&text));
-            drop(UnverifiedToken::parse(&jwt(&header, &payload)));
+            drop(WebIdentityToken::parse(&text));
+            drop(WebIdentityToken::parse(&jwt(&header, &payload)));
         }
     }
 }

@@ -38,6 +38,14 @@ impl Algorithm {
             _ => return None,
         })
     }
+
+    /// The `kty` of the keys that it goes with.
+    pub(super) const fn key_type(self) -> &'static str {
+        match self {
+            Self::Rsa(_) => "RSA",
+            Self::Ec(_) => "EC",
+        }
+    }
 }
 
 static RSA_HASHES: [&RsaParameters; 3] = [
@@ -133,17 +141,18 @@ impl Key {
     }
 }
 
-/// The keys of an issuer that count, by `kid`.
+/// The keys of an issuer that count for AWS, by `kid`.
 #[derive(Debug)]
-pub(super) struct KeySet {
+pub struct WebIdentityKeys {
     keys: HashMap<String, Key>,
     /// Why others do not, for reasons.
     dropped: Vec<String>,
 }
 
-impl KeySet {
+impl WebIdentityKeys {
     /// Reads a JWKS. `None` where it is not one (RFC 7517 §5).
-    pub(super) fn parse(jwks: &Value) -> Option<Self> {
+    #[must_use]
+    pub fn parse(jwks: &Value) -> Option<Self> {
         let listed = jwks.get("keys")?.as_array()?;
         let of_type = |kty: &str| {
             listed
@@ -183,8 +192,15 @@ impl KeySet {
         }
     }
 
-    /// Why [`Self::select`] found none.
-    pub(super) fn why_none(&self, kid: Option<&str>) -> String {
+    /// Whether there is a key for a token with that `kid`, or, where it names none, only one key.
+    #[must_use]
+    pub fn has_key(&self, kid: Option<&str>) -> bool {
+        self.select(kid).is_some()
+    }
+
+    /// Why [`Self::has_key`] says no.
+    #[must_use]
+    pub fn why_none(&self, kid: Option<&str>) -> String {
         let count = self.keys.len();
         let mut why = kid.map_or_else(
             || {
