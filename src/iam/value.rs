@@ -1,7 +1,7 @@
 //! One value of a policy: literal text, with `*` and `?` where the operator reads them as wildcards
 //! and `${…}` where the request's keys take its place.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use super::Context;
 
@@ -250,6 +250,38 @@ impl Value {
             None => same_folded(&self.literal, text),
             Some(pattern) => glob(pattern, text, |a, b| a.to_lowercase().eq(b.to_lowercase())),
         }
+    }
+
+    /// Whether some text that begins with `prefix` fits the value as a pattern. A variable counts as
+    /// any text.
+    #[must_use]
+    pub fn fits_beginning(&self, prefix: &str) -> bool {
+        let Some(pattern) = &self.pattern else {
+            return self.literal.starts_with(prefix);
+        };
+        let any = |glyph: Option<&Glyph>| matches!(glyph, Some(Glyph::Many | Glyph::Variable(_)));
+        // How many glyphs are used up, in every way there is. The rest always fits something.
+        let mut used = BTreeSet::from([0]);
+        let skip = |used: &mut BTreeSet<usize>| {
+            for at in 0..pattern.len() {
+                if used.contains(&at) && any(pattern.get(at)) {
+                    used.insert(at + 1);
+                }
+            }
+        };
+        skip(&mut used);
+        for c in prefix.chars() {
+            used = used
+                .into_iter()
+                .filter_map(|at| match pattern.get(at)? {
+                    Glyph::Many | Glyph::Variable(_) => Some(at),
+                    Glyph::One => Some(at + 1),
+                    Glyph::Char(own) => (*own == c).then_some(at + 1),
+                })
+                .collect();
+            skip(&mut used);
+        }
+        !used.is_empty()
     }
 
     /// Whether `text`, an ARN, fits the value as an ARN pattern: each of the six fields by itself,

@@ -46,12 +46,27 @@ pub(super) fn lint<'a>(
     for value in &condition.values {
         values(here, condition, value, version, hits);
     }
+    if present && !operator.test.is_negated() {
+        let (rule, fix) = if trusted.is_claim(key, "sub") {
+            let fix = "write the subject out: \"org:ORG_ID/prj:PROJECT_ID/env:ENVIRONMENT_ID\"";
+            (rule::SUB_VARIABLE, fix)
+        } else {
+            let fix = "write the audience out, such as \"sts.amazonaws.com\"";
+            (rule::AUD_VARIABLE, fix)
+        };
+        let variable = condition.values.iter().find(|value| value.has_variables());
+        hits.extend(variable.map(|value| Hit::new(rule, here, value.as_written(), fix)));
+    }
     if trusted.is_claim(key, "sub") && !operator.test.is_negated() {
         if operator.test == Test::StringEqualsIgnoreCase {
             hits.push(Hit::new(rule::IGNORES_CASE, here, "", "write StringEquals"));
         }
         if operator.test.has_wildcards() {
-            for value in &condition.values {
+            for value in condition
+                .values
+                .iter()
+                .filter(|value| !value.has_variables())
+            {
                 subject::lint(here, value, hits);
             }
         }

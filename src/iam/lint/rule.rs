@@ -73,6 +73,7 @@ macro_rules! rules {
 rules! {
     NO_SUB = error("no-sub-condition", "no condition on sub: every principal of the issuer can assume the role");
     SUB_ANY = error("sub-any", "the pattern for sub admits every organisation");
+    SUB_VARIABLE = error("variable-in-sub", "a variable in sub compares the token with what it brings along itself: subjects that nobody chose are admitted");
     SUB_EXCLUDED = error("sub-only-excluded", "sub is only told what not to be, so that every other one is admitted");
     PRINCIPAL_ANY = error("principal-any", "the principal is everybody");
     NOT_PRINCIPAL = error("not-principal", "NotPrincipal under Allow admits everybody who is not listed");
@@ -86,6 +87,7 @@ rules! {
     IGNORES_CASE = warning("sub-ignores-case", "subjects that differ in case are different principals, and all are admitted");
     NO_AUD = warning("no-aud-condition", "no condition on aud: tokens for every audience of the provider are admitted");
     AUD_WILDCARD = warning("aud-wildcard", "a wildcard in aud admits audiences that nobody chose");
+    AUD_VARIABLE = warning("variable-in-aud", "a variable in aud compares the token with what it brings along itself: audiences that nobody chose are admitted");
     ACTION_WILDCARD = warning("action-wildcard", "a wildcard in the actions allows more ways to assume the role than one");
     NOT_ACTION = warning("not-action", "NotAction under Allow allows every action that is not listed");
     MIXED = warning("mixed-principals", "one statement for a provider and for other principals: its conditions can fit one of them only");

@@ -1,6 +1,6 @@
 //! One statement: whom it trusts, for what, under which conditions at all.
 
-use super::{Hit, condition, rule};
+use super::{Hit, condition, rule, subject};
 use crate::iam::{
     ASSUME, Actions, Condition, DescribedRole, Effect, Element, Policy, PrincipalKind, Principals,
     Statement, Value,
@@ -260,19 +260,21 @@ fn guards<'a>(
     }
 }
 
-/// Whether something other than `sub` says who asks: the issuer pinned the token to this role, or
-/// the token's source identity or session tags are chosen.
+/// Whether something other than `sub` says who asks: the token's source identity or session tags are
+/// chosen. That the issuer pinned the token to this role (`sts:RoleAuthorizedByIdp`) does not: an
+/// environment without a list of roles gets a pin for whichever role it asks for.
 fn names_who_asks(statement: &Statement) -> bool {
     statement.conditions.iter().any(|condition| {
         let key = condition.key.to_ascii_lowercase();
-        let who = key == "sts:sourceidentity"
-            || key == "sts:roleauthorizedbyidp"
-            || key.starts_with("aws:requesttag/");
-        who && !condition.operator.test.is_negated()
+        let who = key == "sts:sourceidentity" || key.starts_with("aws:requesttag/");
+        let test = condition.operator.test;
+        let chosen = |value: &Value| {
+            let any = test.has_wildcards() && subject::takes_any_id(value);
+            !value.has_variables() && !any
+        };
+        who && !test.is_negated()
             && !condition.operator.is_met_by_missing(&condition.values)
-            && condition
-                .values
-                .iter()
-                .all(|value| value.as_written() != "*" && value.as_written() != "false")
+            && condition.values.iter().all(chosen)
+            && test != crate::iam::Test::Null
     })
 }

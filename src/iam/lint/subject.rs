@@ -1,9 +1,35 @@
 //! Patterns for `sub`. A wildcard of IAM's takes `/` and `:` too, so that only one at the very end of
 //! the last segment stays in its segment. One that stands for a whole id does no harm where every kind
 //! is written out: ids hold neither separator, so `org:O/prj:*/env:*` takes environments of `O` only.
+//!
+//! Whether every organisation is admitted is not read off the spelling: the pattern is tried with
+//! organisations that nobody named.
 
 use super::{Hit, rule};
 use crate::iam::{Element, Value};
+
+/// Ids that nobody chose. Like all UUIDv7 of these years they begin with `019`.
+const MADE_UP: [&str; 2] = [
+    "01900000-5d3c-7a41-9b7e-2f8c61d0a4e5",
+    "019ffeee-c2a7-7f16-8d05-e94b37a1f68c",
+];
+
+/// Whether the value, under an operator with wildcards, takes ids that its author cannot have meant.
+pub(super) fn takes_any_id(value: &Value) -> bool {
+    MADE_UP.iter().all(|id| value.matches(id))
+}
+
+/// Whether it takes subjects of organisations that its author cannot have meant.
+fn takes_any_organization(value: &Value) -> bool {
+    // Subjects of both formats of tokens.
+    [("org:", '/'), ("organization_id:", ':')]
+        .iter()
+        .any(|(before, after)| {
+            MADE_UP
+                .iter()
+                .all(|id| value.fits_beginning(&format!("{before}{id}{after}")))
+        })
+}
 
 pub(super) fn lint<'a>(here: Element<'a>, value: &Value, hits: &mut Vec<Hit<'a>>) {
     let written = value.as_written();
@@ -16,7 +42,8 @@ pub(super) fn lint<'a>(here: Element<'a>, value: &Value, hits: &mut Vec<Hit<'a>>
         .replace("${$}", "-");
     let first = plain.split('/').next().unwrap_or_default();
     let id = first.split_once(':').map_or(first, |(_, id)| id);
-    if id.chars().all(|c| matches!(c, '*' | '?')) || first.starts_with('*') {
+    let open = id.chars().all(|c| matches!(c, '*' | '?')) || first.starts_with('*');
+    if open || takes_any_organization(value) {
         hits.push(Hit::new(
             rule::SUB_ANY,
             here,
