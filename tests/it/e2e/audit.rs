@@ -250,7 +250,39 @@ fn an_edited_export_is_found() {
         installation.run("--json admin audit verify --file audit.jsonl")
     };
     verify(lines.join("\n")).ok();
-    verify(lines[1..].join("\n")).ok();
+    // What is missing at the beginning is missed, unless it is said to be missing.
+    let headless = verify(lines[1..].join("\n")).exits(7).json();
+    assert_eq!(findings(&headless), [("removed".to_owned(), 2)]);
+    let part = installation
+        .run("admin audit verify --file audit.jsonl --partial")
+        .ok();
+    let shown = format!("({} to {}), sound", 2, lines.len());
+    assert!(part.text().contains(&shown), "{}", part.text());
+    assert!(
+        part.text().contains("vouched for by nobody"),
+        "{}",
+        part.text()
+    );
+    for nothing in ["--file /dev/null", "--file /dev/null --partial"] {
+        installation
+            .run(&format!("admin audit verify {nothing}"))
+            .exits(7)
+            .says(&["no such audit records"]);
+    }
+    // A chain that checkpoints saw and the export lacks.
+    let beside = "--json admin audit verify --file audit.jsonl --checkpoints checkpoints";
+    installation.run("admin audit checkpoint").ok();
+    verify(lines.join("\n")).ok();
+    let json = installation.run(beside).exits(7).json();
+    assert!(
+        json["chains"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|chain| { !chain["organization_id"].is_null() && chain["records"] == 0 }),
+        "{json}"
+    );
+    installation.run(&format!("{beside} --system")).ok();
     for (name, value) in serde_json::from_str::<serde_json::Map<String, Value>>(lines[1]).unwrap() {
         let mut edited: serde_json::Map<String, Value> = serde_json::from_str(lines[1]).unwrap();
         edited[&name] = match (&*name, value) {

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     cli::{exit::ExitCode, runtime, settings::ConfigArgs},
     client::audit::{
-        ApiLog, CheckedChain, ExportVerifier, Scope, Series, StoreLog, read_series, verify,
+        ApiLog, CheckedChain, ExportVerifier, Extent, Scope, Series, StoreLog, read_series, verify,
     },
     config::Settings,
     domain::{Finding, OrganizationId},
@@ -28,7 +28,8 @@ use crate::{
 /// Check that no audit record was edited, removed or reordered; exit code 7 where one was
 ///
 /// Over the API, or with --config in the database itself, or with --file in an export. The hashes are
-/// computed here. A whole log that was written anew, or one whose end is missing, shows only beside
+/// computed here. Every chain of an export has to begin with its first record, or where retention cut it,
+/// unless --partial says otherwise. A whole log that was written anew, or one whose end is missing, shows only beside
 /// the checkpoints that were written before.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -43,11 +44,14 @@ pub(in crate::cli::admin) struct Args {
     /// Check an export
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
+    /// The export holds a part of the log: its chains may begin anywhere
+    #[arg(long, requires = "file")]
+    partial: bool,
     /// Only the chain of this organisation
-    #[arg(long, value_name = "ID", conflicts_with = "file")]
+    #[arg(long, value_name = "ID")]
     org: Option<OrganizationId>,
     /// Only the system's chain
-    #[arg(long, conflicts_with_all = ["org", "file"])]
+    #[arg(long, conflicts_with = "org")]
     system: bool,
     /// Compare with the checkpoints in this directory or S3 bucket
     #[arg(long, value_name = "DIR|s3://…")]
@@ -60,7 +64,13 @@ pub(in crate::cli::admin) struct Args {
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     if let Some(file) = &args.file {
         let series = context.block_on(series(args, context, None))??;
-        let chains = check_file(file, series.as_ref())?;
+        let chains = check_file(file, args, series.as_ref())?;
+        if series.is_none() && !context.printer.json {
+            report(context, &chains, None)?;
+            return context.printer.line(
+                "where the chains end is vouched for by nobody: compare them with --checkpoints",
+            );
+        }
         return report(context, &chains, series.as_ref());
     }
     if let Some(config) = &args.config {
@@ -134,14 +144,19 @@ async fn series(args: &Args, context: &Context, key: Option<String>) -> Outcome<
     Ok(Some(series))
 }
 
-fn check_file(path: &Path, series: Option<&Series>) -> Outcome<Vec<CheckedChain>> {
+fn check_file(path: &Path, args: &Args, series: Option<&Series>) -> Outcome<Vec<CheckedChain>> {
     let failed = |error: std::io::Error| {
         Failure::new(
             ExitCode::Other,
             anyhow::Error::new(error).context(format!("cannot read {}", path.display())),
         )
     };
-    let mut verifier = ExportVerifier::new(series);
+    let extent = if args.partial {
+        Extent::Part
+    } else {
+        Extent::Whole
+    };
+    let mut verifier = ExportVerifier::new(args.scope(), extent, series);
     for (number, line) in BufReader::new(File::open(path).map_err(failed)?)
         .lines()
         .enumerate()
@@ -157,7 +172,13 @@ fn check_file(path: &Path, series: Option<&Series>) -> Outcome<Vec<CheckedChain>
             )
         })?;
     }
-    Ok(verifier.finish())
+    verifier.finish().ok_or_else(|| {
+        Failure::new(
+            ExitCode::Findings,
+            anyhow::anyhow!("there are no such audit records in {}", path.display()),
+        )
+        .help("write the file with `idp admin audit export`")
+    })
 }
 
 /// Prints what was found; a failure where that is anything.
@@ -206,8 +227,12 @@ fn lines(chains: &[CheckedChain], series: Option<&Series>) -> Vec<String> {
                 cut.seq, cut.checkpoint
             )
         });
+        let from = match (chain.places, chain.cut) {
+            (Some((first, last)), None) if first != 1 => format!(" ({first} to {last})"),
+            _ => String::new(),
+        };
         lines.push(format!(
-            "{}: {} records, {verdict}{cut}",
+            "{}: {} records{from}, {verdict}{cut}",
             name(chain.organization_id),
             chain.records
         ));
@@ -241,6 +266,8 @@ fn chain_json(chain: &CheckedChain) -> Value {
     json!({
         "organization_id": chain.organization_id,
         "records": chain.records,
+        "first": chain.places.map(|(first, _)| first),
+        "last": chain.places.map(|(_, last)| last),
         "cut": chain.cut.map(|cut| json!({
             "seq": cut.seq, "checkpoint": cut.checkpoint, "at": cut.at.to_string(),
         })),
