@@ -12,6 +12,7 @@ use crate::{
     client::{
         identity::Identity,
         lock_file::LockError,
+        patience::Patience,
         rotate::{RotateError, Which, is_due, rotate},
         token::EnvironmentTokens,
     },
@@ -68,6 +69,22 @@ impl Context {
             http: self.http(),
             clock: Arc::clone(&self.clock),
             random: Arc::clone(&self.random),
+            patience: self.patience(),
+        })
+    }
+
+    /// Waits for a server that cannot answer now, and says so.
+    #[must_use]
+    pub fn patience(&self) -> Patience {
+        let printer = self.printer;
+        Patience::new(Arc::clone(&self.random), move |pause| {
+            printer.note(&format!(
+                "{}; trying again in {:.1} s (try {} of {})",
+                pause.error,
+                pause.wait.as_secs_f32(),
+                pause.next_try,
+                pause.tries
+            ));
         })
     }
 

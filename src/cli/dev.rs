@@ -164,7 +164,7 @@ impl<'a> Demonstration<'a> {
                 url: &url,
                 clock: &*self.context.clock,
             };
-            let identity = enrol(server, join_token).await?;
+            let identity = enrol(server, join_token, &self.context.patience()).await?;
             identity.save(&path)?;
             self.printer()
                 .note(&format!("environment {} enrolled", identity.environment_id));
@@ -182,6 +182,7 @@ impl<'a> Demonstration<'a> {
             http,
             clock: Arc::clone(&self.context.clock),
             random: Arc::clone(&self.context.random),
+            patience: self.context.patience(),
         })
     }
 

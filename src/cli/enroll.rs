@@ -2,6 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -18,6 +19,7 @@ use crate::{
         atomic_file::{AccessError, create_private_dir},
         enrol::enrol,
         identity::{Identity, IdentityError},
+        patience::Patience,
         private_file::PrivateFileError,
         rotate::{Rotation, Which, rotate},
         server::{Server, ServerError, ServerUrl},
@@ -77,6 +79,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
                 clock: &*context.clock,
             },
             &join_token,
+            &context.patience(),
         )
         .await
         .map_err(explain)?;
@@ -137,9 +140,10 @@ async fn keep_what_works(path: &Path, context: &Context) -> Outcome {
         Err(error) => return Err(error.into()),
     };
     let id = identity.environment_id;
-    let Ok(tokens) = context.tokens(identity) else {
+    let Ok(mut tokens) = context.tokens(identity) else {
         return Ok(());
     };
+    tokens.patience = Patience::none(Arc::clone(&context.random));
     let shortest = TokenLifetime::from_secs(TokenLifetime::MIN.into());
     let state = match tokens.token(&Audience::sts(), shortest, None).await {
         Err(ServerError::Refused(refusal))
@@ -147,9 +151,11 @@ async fn keep_what_works(path: &Path, context: &Context) -> Outcome {
         {
             return Ok(());
         }
-        Err(ServerError::Unreachable(_) | ServerError::Unexpected { .. }) => {
-            "its server cannot be asked whether it still works"
-        }
+        Err(
+            ServerError::Unreachable(_)
+            | ServerError::Unavailable { .. }
+            | ServerError::Unexpected { .. },
+        ) => "its server cannot be asked whether it still works",
         _ => "it works",
     };
     Err(Failure::new(

@@ -92,6 +92,10 @@ impl From<ServerError> for Failure {
             ServerError::Unreachable(_) => {
                 Self::new(ExitCode::Unreachable, error).help(UNREACHABLE)
             }
+            ServerError::Unavailable { .. } => Self::new(ExitCode::Unreachable, error).help(
+                "the address is right and the server answers: come again in a while, and ask who runs it \
+                 if it lasts",
+            ),
             ServerError::Unexpected { .. } => Self::new(ExitCode::Unreachable, error)
                 .help("check that the URL is that of an idp server, and that the server is well"),
         }

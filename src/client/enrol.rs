@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{
     identity::Identity,
+    patience::Patience,
     server::{Server, ServerError},
 };
 use crate::{
@@ -27,13 +28,33 @@ struct EnrolAnswer {
 
 /// Makes an ES256 key, proves to the server that it is held here, and registers it with a join
 /// token. The token is used up when this succeeds, so the caller makes sure beforehand that the
-/// identity can be kept.
-pub async fn enrol(server: Server<'_>, join_token: &SecretString) -> Result<Identity, ServerError> {
+/// identity can be kept. A server that cannot answer now is waited for with `patience`.
+pub async fn enrol(
+    server: Server<'_>,
+    join_token: &SecretString,
+    patience: &Patience,
+) -> Result<Identity, ServerError> {
+    let key = PrivateKey::generate(SigningAlgorithm::Es256)?;
+    let answer = patience.of(|| register(&server, join_token, &key)).await?;
+    Ok(Identity::new(
+        server.url.clone(),
+        answer.issuer,
+        answer.environment_id,
+        &key,
+        server.clock.now(),
+    )?)
+}
+
+/// Registers the key, with a nonce of its own.
+async fn register(
+    server: &Server<'_>,
+    join_token: &SecretString,
+    key: &PrivateKey,
+) -> Result<EnrolAnswer, ServerError> {
     let unexpected = |path: &str, reason: &str| ServerError::Unexpected {
         url: format!("{}{path}", server.url),
         reason: reason.to_owned(),
     };
-    let key = PrivateKey::generate(SigningAlgorithm::Es256)?;
     let kid = thumbprint(key.public());
     let NonceAnswer { nonce, issuer } = serde_json::from_value(server.get("/enroll/nonce").await?)
         .map_err(|_| unexpected("/enroll/nonce", "its answer lacks nonce or issuer"))?;
@@ -48,7 +69,7 @@ pub async fn enrol(server: Server<'_>, join_token: &SecretString) -> Result<Iden
         "token_sha256": base64url_encode(token_hash),
         "iat": server.clock.now().secs(),
     });
-    let proof = sign_compact(&key, "enrolment+jwt", &kid, claims.to_string().as_bytes())?;
+    let proof = sign_compact(key, "enrolment+jwt", &kid, claims.to_string().as_bytes())?;
     let body = json!({
         "join_token": join_token.expose_secret(),
         "jwk": key.public(),
@@ -63,11 +84,5 @@ pub async fn enrol(server: Server<'_>, join_token: &SecretString) -> Result<Iden
     if answer.kid != kid {
         return Err(unexpected("/enroll", "it registered another key"));
     }
-    Ok(Identity::new(
-        server.url.clone(),
-        answer.issuer,
-        answer.environment_id,
-        &key,
-        server.clock.now(),
-    )?)
+    Ok(answer)
 }

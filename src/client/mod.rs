@@ -18,6 +18,7 @@ pub mod identity;
 pub mod last_refusal;
 pub mod lock_file;
 pub mod login;
+pub mod patience;
 pub mod private_file;
 pub mod proxied;
 pub mod rotate;

@@ -1,6 +1,6 @@
 //! Speaking with the identity provider's server: addresses, answers, refusals.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
 
 use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
@@ -134,7 +134,15 @@ pub enum ServerError {
     /// There was no answer.
     #[error(transparent)]
     Unreachable(#[from] HttpError),
-    /// An answer that no server of this kind gives, or one that says that it cannot answer now.
+    /// It says that it cannot answer now: a restart, a limit, too much to do.
+    #[error("the identity provider is not available at present: {description}")]
+    Unavailable {
+        /// Its reason.
+        description: String,
+        /// When it wants to be asked again, where it says so.
+        retry_after: Option<Duration>,
+    },
+    /// An answer that no server of this kind gives.
     #[error("{url} did not answer as an identity provider does: {reason}")]
     Unexpected {
         /// What was asked.
@@ -196,7 +204,24 @@ impl Server<'_> {
         if matches!(status, StatusCode::OK | StatusCode::CREATED) {
             return json.ok_or_else(|| unexpected("its answer is not JSON".to_owned()));
         }
-        match json.as_ref().and_then(error_of) {
+        let refusal = json.as_ref().and_then(error_of);
+        let retry_after = retry_after(&answer.headers);
+        let later = matches!(
+            status,
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+        );
+        if later && (refusal.is_some() || retry_after.is_some()) {
+            let description = match refusal {
+                Some((error, description)) if description.is_empty() => error,
+                Some((error, description)) => format!("{error}: {description}"),
+                None => format!("HTTP {}", status.as_u16()),
+            };
+            return Err(ServerError::Unavailable {
+                description,
+                retry_after,
+            });
+        }
+        match refusal {
             Some((error, description)) if status.is_client_error() => {
                 Err(ServerError::Refused(Refusal {
                     status: status.as_u16(),
@@ -221,6 +246,12 @@ impl Server<'_> {
         let ahead = self.clock.now().secs() - theirs.as_second();
         (ahead.abs() > NOTABLE_SKEW).then_some(ahead)
     }
+}
+
+/// When to come again, in the form of seconds, which this server uses (RFC 9110 §10.2.3).
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
+    text.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// Code and explanation of an error body, in either of the two forms.
@@ -318,10 +349,42 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_is_busy_says_so() {
+        for (status, body) in [
+            (503, json!({"title": "Overloaded", "detail": "a lot to do"})),
+            (429, json!({"error": "slow_down"})),
+        ] {
+            let error = read(status, NOW, &body).unwrap_err();
+            assert!(
+                matches!(
+                    error,
+                    ServerError::Unavailable {
+                        retry_after: None,
+                        ..
+                    }
+                ),
+                "{error}"
+            );
+            assert!(error.to_string().contains("not available at present"));
+        }
+        let mut headers = HeaderMap::new();
+        for (text, seconds) in [
+            ("3", Some(3)),
+            (" 0", Some(0)),
+            ("soon", None),
+            ("-1", None),
+        ] {
+            headers.insert(header::RETRY_AFTER, text.parse().unwrap());
+            assert_eq!(retry_after(&headers), seconds.map(Duration::from_secs));
+        }
+    }
+
+    #[test]
     fn other_answers_are_not_refusals() {
         for (status, body) in [
             (500, json!({"error": "server_error"})),
-            (503, json!({"title": "Overloaded"})),
+            (503, json!([])),
+            (429, json!("slow down")),
             (404, json!([])),
             (302, json!({"error": "x"})),
         ] {

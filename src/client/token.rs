@@ -9,6 +9,7 @@ use url::form_urlencoded::Serializer;
 
 use super::{
     identity::Identity,
+    patience::Patience,
     secret_text,
     server::{Server, ServerError},
 };
@@ -58,6 +59,8 @@ pub struct EnvironmentTokens {
     pub clock: Arc<dyn Clock>,
     /// For the assertion's `jti`.
     pub random: Arc<dyn Random>,
+    /// How long a server that cannot answer now is waited for.
+    pub patience: Patience,
 }
 
 #[derive(Deserialize)]
@@ -148,12 +151,15 @@ impl TokenSource for EnvironmentTokens {
             url: &self.identity.server_url,
             clock: &*self.clock,
         };
-        let answer = server
-            .post(
-                "/oauth2/token",
-                "application/x-www-form-urlencoded",
-                self.form(audience, ttl, role)?,
-            )
+        let server = &server;
+        let answer = self
+            .patience
+            .of(|| async move {
+                let form = self.form(audience, ttl, role)?;
+                server
+                    .post("/oauth2/token", "application/x-www-form-urlencoded", form)
+                    .await
+            })
             .await?;
         let answer: TokenAnswer =
             serde_json::from_value(answer).map_err(|_| ServerError::Unexpected {

@@ -138,7 +138,23 @@ fn an_identity_that_works_is_replaced_by_force_only() {
     assert_eq!(fs::read(place.identity()).unwrap(), before);
     assert!(idp.enrolments().is_empty());
 
-    enroll(&["--force"]).assert().success();
+    // Neither does one that is busy let a key go; that is found out without waiting for it.
+    let busy = json!({"error": "temporarily_unavailable"});
+    idp.next_with(503, busy.clone(), vec![("retry-after", "30".to_owned())]);
+    enroll(&[])
+        .assert()
+        .code(6)
+        .stderr(contains("cannot be asked"));
+
+    // The enrolment itself waits.
+    idp.next_with(503, busy, vec![("retry-after", "0".to_owned())]);
+    enroll(&["--force"])
+        .assert()
+        .success()
+        .stderr(contains("trying again"));
+    let sent = idp.enrolments();
+    assert_eq!(sent.len(), 2);
+    assert_eq!(sent[0]["jwk"], sent[1]["jwk"], "one key");
     let forced = fs::read(place.identity()).unwrap();
     assert_ne!(forced, before);
     // A key that the server does not accept any more needs no force.

@@ -229,3 +229,40 @@ fn an_issuer_of_the_tokens_choice_is_not_asked_everywhere() {
             .stderr(contains(says));
     }
 }
+
+#[test]
+fn a_server_that_cannot_answer_now_is_waited_for() {
+    let idp = FakeIdp::start();
+    let place = Place::enrolled(&idp);
+    let away = json!({"error": "temporarily_unavailable", "error_description": "no database"});
+    let slow = json!({"error": "slow_down", "error_description": "too many requests"});
+    let now = || vec![("retry-after", "0".to_owned())];
+    idp.next_with(503, away.clone(), now());
+    idp.next_with(429, slow.clone(), now());
+    place.idp(["token"]).assert().success().stderr(
+        contains(
+            "the identity provider is not available at present: temporarily_unavailable: no database; trying \
+             again in 0.0 s (try 2 of 4)",
+        )
+        .and(contains("slow_down: too many requests")),
+    );
+    let forms = idp.token_forms();
+    assert_eq!(forms.len(), 3);
+    assert_ne!(
+        field(&forms[0], "client_assertion"),
+        field(&forms[1], "client_assertion"),
+        "an assertion is good for one request"
+    );
+    for _ in 0..4 {
+        idp.next_with(503, away.clone(), now());
+    }
+    place.idp(["token"]).assert().code(3).stdout("").stderr(
+        contains("error: the identity provider is not available")
+            .and(contains("help: the address is right")),
+    );
+    assert_eq!(idp.token_forms().len(), 7);
+    // Who is told to come again in an hour does not hang.
+    idp.next_with(429, slow, vec![("retry-after", "3600".to_owned())]);
+    place.idp(["token"]).assert().code(3);
+    assert_eq!(idp.token_forms().len(), 8);
+}
