@@ -90,6 +90,11 @@ fn cfn_lint_and_checkov_find_nothing() {
     checkov.args(["--skip-download", "--quiet", "--compact", "--framework"]);
     checkov.args(["cloudformation", "terraform", "--file"]);
     Ran::of(checkov.args(&files)).ok();
+    let printed = ["aws", "terraform", "--issuer", ISSUER, "--org", ORG];
+    let printed = place.write("printed.tf", &idp(&printed).ok().stdout);
+    let mut checkov = clean_command(python_tool(&python, "checkov"));
+    checkov.args(["--skip-download", "--quiet", "--compact", "--framework"]);
+    Ran::of(checkov.args(["terraform", "--file", &printed])).ok();
     let mut checkov = clean_command(python_tool(&python, "checkov"));
     checkov.args(["--skip-download", "--quiet", "--compact", "--framework"]);
     checkov.args(["terraform", "--directory"]);

@@ -198,13 +198,15 @@ fn what_would_trust_too_many_is_refused() {
 }
 
 #[test]
-fn the_printed_text_is_formatted_and_uses_the_modules() {
+fn the_printed_text_is_formatted_and_uses_the_modules_on_demand() {
     let Some(terraform) = terraform() else { return };
     let place = Place::new();
     copy(&in_repository("terraform"), &place.path("t"));
     let actions = place.text("actions.txt");
+    let provider = format!("arn:aws:iam::{ACCOUNT}:oidc-provider/idp.example.com");
     for more in [
         vec![],
+        vec!["--provider-arn", &provider],
         vec![
             "--project",
             PROJECT,
@@ -224,26 +226,49 @@ fn the_printed_text_is_formatted_and_uses_the_modules() {
             "203.0.113.0/24",
         ],
     ] {
-        let base = [
-            "aws",
-            "terraform",
-            "--issuer",
-            ISSUER,
-            "--org",
-            ORG,
-            "--modules",
-            "./t/modules",
-        ];
-        let text = idp(&[&base[..], &more].concat()).ok().stdout;
-        place.write("main.tf", &text);
-        let directory = place.path("");
-        let mut format = command(
-            &terraform,
-            &directory,
-            &["fmt", "-check", "-diff", "main.tf"],
-        );
-        Ran::of(format.stdin(Stdio::null())).ok();
-        run(&terraform, &directory, &["get"]).ok();
-        run(&terraform, &directory, &["providers"]).ok();
+        let base = ["aws", "terraform", "--issuer", ISSUER, "--org", ORG];
+        for modules in [&[][..], &["--modules", "./t/modules"]] {
+            let text = idp(&[&base[..], modules, &more].concat()).ok().stdout;
+            place.write("main.tf", &text);
+            let directory = place.path("");
+            let mut format = command(
+                &terraform,
+                &directory,
+                &["fmt", "-check", "-diff", "main.tf"],
+            );
+            Ran::of(format.stdin(Stdio::null())).ok();
+            run(&terraform, &directory, &["get"]).ok();
+            run(&terraform, &directory, &["providers"]).ok();
+        }
     }
+}
+
+#[test]
+fn the_printed_text_loads_nothing_from_elsewhere_by_itself() {
+    let base = ["aws", "terraform", "--issuer", ISSUER, "--org", ORG];
+    let text = idp(&base).ok().stdout;
+    for part in ["module", "source", "git::", "://github.com"] {
+        assert!(!text.contains(part), "{part}: {text}");
+    }
+    assert!(text.contains("resource \"aws_iam_openid_connect_provider\" \"idp\""));
+    assert!(text.contains("Federated = aws_iam_openid_connect_provider.idp.arn"));
+
+    let provider = format!("arn:aws:iam::{ACCOUNT}:oidc-provider/idp.example.com");
+    let second = idp(&[&base[..], &["--provider-arn", &provider]].concat())
+        .ok()
+        .stdout;
+    assert!(!second.contains("openid_connect_provider"), "{second}");
+    assert!(second.contains(&format!("Federated = \"{provider}\"")));
+    let other = format!("arn:aws:iam::{ACCOUNT}:oidc-provider/other.example.com");
+    idp(&[&base[..], &["--provider-arn", &other]].concat())
+        .exits(2)
+        .says(&["is not the provider of"]);
+
+    let modules = "git::https://example.com/idp.git//terraform/modules";
+    idp(&[&base[..], &["--modules", modules]].concat())
+        .ok()
+        .says(&["names no version"]);
+    let pinned = format!("{modules}?ref=0123456789012345678901234567890123456789");
+    let pinned = idp(&[&base[..], &["--modules", &pinned]].concat()).ok();
+    assert_eq!(pinned.stderr, "");
 }
