@@ -5,12 +5,13 @@ use serde_json::json;
 
 use super::{
     context::Context,
+    exit::ExitCode,
     failure::{Failure, Outcome},
     role::{RoleArgs, Session},
 };
 use crate::{
     client::{
-        aws_files::{CredentialsFile, ProfileName},
+        aws_files::{ConfigFile, CredentialsFile, ProfileName},
         credentials::{export_lines, plain_json},
     },
     domain::{ExposeSecret as _, RoleArn},
@@ -80,6 +81,7 @@ pub(super) fn run(args: Args, context: &Context) -> Outcome {
     let profile = args.profile.map_or_else(default_profile, Ok)?;
     file.check(&profile)?;
     let role = plan.request.role.clone();
+    refuse_shadowing(&profile, context)?;
     let session = plan.carry_out(context)?;
     for note in file.write_credentials(&profile, &session.credentials)? {
         context.printer.warn(&note.to_string());
@@ -88,6 +90,24 @@ pub(super) fn run(args: Args, context: &Context) -> Outcome {
 }
 
 fn print(output: Output, session: &Session, context: &Context) -> Outcome {
+/// Keys in the credentials file would win over the profile's `credential_process` for good, expired
+/// ones too.
+fn refuse_shadowing(profile: &ProfileName, context: &Context) -> Outcome {
+    let config = ConfigFile::locate(|name| context.env.lookup(name))?;
+    let Some(line) = config.credential_process(profile)? else {
+        return Ok(());
+    };
+    Err(Failure::new(
+        ExitCode::NotWritten,
+        anyhow::anyhow!(
+            "profile {profile} gets its credentials from a command already (credential_process, line {line} \
+             of {}), and keys in the credentials file would hide it",
+            config.path().display()
+        ),
+    )
+    .help("write to another profile with --profile NAME, or remove that line"))
+}
+
     if output == Output::Env {
         let lines = export_lines(&session.credentials, session.region.as_deref());
         context.printer.data(lines.expose_secret())

@@ -49,6 +49,19 @@ impl ConfigFile {
         &self.path
     }
 
+    /// The line, from 1, at which the profile has a `credential_process`. Keys in the credentials file
+    /// win over it for good, so one profile should not have both ([precedence of settings]).
+    ///
+    /// [precedence of settings]: https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-quickstart.html#cli-configure-quickstart-precedence
+    ///
+    /// # Errors
+    /// [`FileError::Malformed`] and [`FileError::Access`].
+    pub fn credential_process(&self, profile: &ProfileName) -> Result<Option<usize>, FileError> {
+        file::inspect(&self.path, |document| {
+            Ok(edit::credential_process(document, Kind::Config, profile)?)
+        })
+    }
+
     /// Sets the profile's settings, names (of `a-z`, `0-9`, `_`) and values (one line each). Every
     /// other byte of the file stays.
     ///
@@ -92,6 +105,20 @@ mod tests {
             fs::read_to_string(path).unwrap(),
             "[default]\nregion = eu-west-1\n\n[profile p]\ncredential_process = idp aws credential-process --role-arn x\n"
         );
+    }
+
+    #[test]
+    fn finds_the_command_that_gets_a_profile_s_credentials() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config");
+        let file = ConfigFile::at(path.clone());
+        let line = |profile: &str| file.credential_process(&profile.parse().unwrap());
+        assert_eq!(line("default").unwrap(), None, "no file");
+        let text = "[default]\nregion = a\n[profile p]\nregion = a\ncredential_process = x\n";
+        fs::write(&path, text).unwrap();
+        assert_eq!(line("default").unwrap(), None);
+        assert_eq!(line("p").unwrap(), Some(5));
+        assert_eq!(line("other").unwrap(), None);
     }
 
     #[test]

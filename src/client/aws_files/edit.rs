@@ -81,6 +81,22 @@ pub(super) fn find<'d, 'a>(
     Ok(found)
 }
 
+/// The line, from 1, at which the profile names a command that gets its credentials.
+///
+/// # Errors
+/// As [`find`] and [`settings`].
+pub(super) fn credential_process(
+    document: &Document<'_>,
+    kind: Kind,
+    profile: &ProfileName,
+) -> Result<Option<usize>, Problem> {
+    let Some(section) = find(document, kind, profile)? else {
+        return Ok(None);
+    };
+    let found = settings(section, &["credential_process"])?;
+    Ok(found.first().map(|setting| setting.line + 1))
+}
+
 /// The text of `document` with `entries` (names in lower case) set in the profile's section, made
 /// at the end where there is none, and the settings `dropped` removed from it.
 ///

@@ -447,3 +447,30 @@ fn aws_endpoints_follow_region_partition_and_variables() {
         }
     });
 }
+
+#[test]
+fn keys_are_not_written_where_a_command_gets_them() {
+    let (idp, sts, place) = start();
+    let config = "[default]\nregion = eu-west-1\ncredential_process = idp aws credential-process\n";
+    let file = place.write("config", config);
+    place
+        .with_role(&sts, ["login", "aws"])
+        .assert()
+        .code(6)
+        .stdout("")
+        .stderr(
+            contains("credential_process, line 3 of")
+                .and(contains("--profile NAME, or remove that line")),
+        );
+    assert!(!place.credentials().exists());
+    assert!(idp.token_forms().is_empty(), "nothing is asked for");
+    place
+        .with_role(&sts, ["login", "aws", "--profile", "other"])
+        .assert()
+        .success();
+    place
+        .with_role(&sts, ["login", "aws", "--output", "env"])
+        .assert()
+        .success();
+    assert_eq!(fs::read_to_string(file).unwrap(), config);
+}
