@@ -264,7 +264,7 @@ fn a_roles_file_that_is_wrong_is_refused_with_its_lines() {
     ]);
     serve(&place.path().join("absent"))
         .exits(2)
-        .says(&["cannot read the roles file"]);
+        .says(&["cannot read the roles file", "help: name a file"]);
 }
 
 #[test]
@@ -314,20 +314,39 @@ fn cloudtrail_is_joined_with_the_tokens_that_were_minted() {
     // The login of `idp dev` itself has minted one too.
     let jtis = joined["joined"][0]["jtis"].as_array().unwrap();
     assert!(jtis.contains(&token["jti"]), "{joined}");
+    assert_eq!(joined["explained"], 1);
+    // No session came of a call that STS refused.
+    let mut refused = event("refused", at(5), subject, &provider);
+    refused["errorCode"] = "AccessDenied".into();
+    refused["responseElements"] = Value::Null;
 
     let other = subject.replace("/env:", "/env:0");
     let nobody = "org:0191e223-1c3c-7607-badf-303c98b52d2f/env:x";
     write(&[
         sound,
         foreign,
+        refused,
         event("early", at(-4000), subject, &provider),
         event("other", at(5), &other, &provider),
         event("nobody", at(5), nobody, &provider),
         event("strange", at(5), "strange", &provider),
     ]);
+    let json = join("--json").exits(7).json();
+    assert_eq!(
+        (&json["events"], &json["explained"], &json["refused"]),
+        (&json!(6), &json!(1), &json!(1))
+    );
+    let ids = |name: &str| -> Vec<String> {
+        let rows = json[name].as_array().unwrap().iter();
+        rows.map(|row| row["event_id"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(ids("joined"), ["sound"], "{json}");
+    assert_eq!(ids("unexplained").len(), 4, "{json}");
     let found = join("").exits(7).says(&[
-        "5 sessions of",
-        "1 explained by a token",
+        "6 calls with tokens of",
+        "1 sessions explained by a token",
+        "1 calls with a known token that STS refused",
         "4 sessions are explained by no token",
     ]);
     for id in ["early", "other", "nobody", "strange"] {

@@ -66,18 +66,22 @@ pub(super) async fn run(args: Args, api: &Api<'_>) -> Outcome {
     })?;
     let events = own.len();
     let joined = join(own, api).await?;
-    let unexplained: Vec<_> = joined
+    let (explained, unexplained): (Vec<_>, Vec<_>) = joined
         .iter()
-        .filter(|joined| matches!(joined.verdict, Verdict::Unexplained(_)))
-        .collect();
+        .partition(|joined| matches!(joined.verdict, Verdict::Explained(_)));
+    // A call that STS refused is no session, whatever token it came with.
+    let (explained, refused): (Vec<_>, Vec<_>) = explained
+        .into_iter()
+        .partition(|joined| joined.event.error_code.is_none());
     if api.context.printer.json {
         let shown = json!({
             "issuer": issuer,
             "events": events,
             "other_providers": others,
-            "explained": events - unexplained.len(),
+            "explained": explained.len(),
+            "refused": refused.len(),
             "unexplained": unexplained.iter().copied().map(show).collect::<Vec<_>>(),
-            "joined": joined.iter().map(show).collect::<Vec<_>>(),
+            "joined": explained.iter().copied().map(show).collect::<Vec<_>>(),
         });
         api.context.printer.line(&shown.to_string())?;
     } else if !unexplained.is_empty() {
@@ -88,8 +92,11 @@ pub(super) async fn run(args: Args, api: &Api<'_>) -> Outcome {
         )?;
     }
     api.context.printer.note(&format!(
-        "{events} sessions of {issuer}, {} explained by a token; {others} of other providers",
-        events - unexplained.len()
+        "{events} calls with tokens of {issuer}: {} sessions explained by a token, {} calls with a known \
+         token that STS refused, {} explained by none; {others} of other providers",
+        explained.len(),
+        refused.len(),
+        unexplained.len()
     ));
     if unexplained.is_empty() {
         return Ok(());
