@@ -16,7 +16,7 @@ pub use self::{
 };
 use super::last_refusal::LastRefusal;
 use crate::{
-    domain::{Partition, RoleArn, Timestamp},
+    domain::{Issuer, Partition, RoleArn, Timestamp},
     iam::{Cause, Document, PrincipalKind, Principals, WebIdentityRequest},
 };
 
@@ -66,11 +66,21 @@ pub fn imagined_claims(
     .collect()
 }
 
-/// The issuer of the first OIDC provider that a policy names.
+/// The issuer of the first OIDC provider that a policy names, which is an `https` one unless it is on
+/// loopback.
 #[must_use]
 pub fn issuer_in(document: &Document) -> Option<String> {
-    providers(document)
-        .find_map(|arn| Some(format!("https://{}", arn.split_once(":oidc-provider/")?.1)))
+    let provider =
+        providers(document).find_map(|arn| Some(arn.split_once(":oidc-provider/")?.1))?;
+    let plain = format!("http://{provider}");
+    let local = plain
+        .parse::<Issuer>()
+        .is_ok_and(|issuer| issuer.is_loopback());
+    Some(if local {
+        plain
+    } else {
+        format!("https://{provider}")
+    })
 }
 
 fn providers(document: &Document) -> impl Iterator<Item = &str> {

@@ -133,9 +133,7 @@ fn compare(name: &str, request: &WebIdentityRequest) -> (&'static str, String, u
     if domain(host) == domain(want_host) {
         return (
             "principal-path",
-            format!(
-                "the host is right, the path is not: the token's issuer is https://{want_host}"
-            ),
+            format!("the host is right, the path is not: the token's provider is {want_host}"),
             2,
         );
     }
@@ -155,7 +153,7 @@ fn compare(name: &str, request: &WebIdentityRequest) -> (&'static str, String, u
     }
     (
         "principal-host",
-        format!("it is another provider: the token's issuer is https://{want_host}"),
+        format!("it is another provider: the token's is {want_host}"),
         5,
     )
 }

@@ -254,3 +254,43 @@ fn a_token_that_sts_refuses_is_not_called_good() {
         .code(5)
         .stdout(contains("cause [kid-not-published]"));
 }
+
+#[test]
+fn the_issuers_scheme_is_not_made_up() {
+    let idp = FakeIdp::start();
+    let place = Place::enrolled(&idp);
+    let file = place.write("any.json", &by_subject("a"));
+    let explained = place
+        .idp(["aws", "explain", "--trust-policy"])
+        .arg(&file)
+        .assert()
+        .code(5);
+    let text = String::from_utf8_lossy(&explained.get_output().stdout).into_owned();
+    let host = idp.url().split_once("://").unwrap().1;
+    assert!(text.contains(&format!("the token's is {host}")), "{text}");
+    assert!(!text.contains(&format!("https://{host}")), "{text}");
+
+    // Neither is that of an issuer whom only the policy names.
+    let other = Place::new();
+    let local = other.write(
+        "policy.json",
+        &policy(
+            "127.0.0.1:1",
+            &json!({ "StringEquals": { "127.0.0.1:1:sub": "a" } }),
+        )
+        .to_string(),
+    );
+    other
+        .idp([
+            "aws",
+            "explain",
+            "--subject",
+            "a",
+            "--online",
+            "--trust-policy",
+        ])
+        .arg(&local)
+        .assert()
+        .code(5)
+        .stdout(contains("http://127.0.0.1:1"));
+}
