@@ -27,6 +27,7 @@ pub mod token;
 use std::{ffi::OsString, sync::Arc};
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing_subscriber::EnvFilter;
 
 use self::{
@@ -101,6 +102,18 @@ enum Command {
     // About the program itself.
     Completions(completions::Args),
     Man(man::Args),
+}
+
+/// Keeps what is in memory, keys and tokens among it, out of core dumps: of this process and, unless
+/// they raise the limit again, of those that it starts.
+pub fn forbid_core_dumps() {
+    let limits = Rlimit {
+        current: Some(0),
+        ..getrlimit(Resource::Core)
+    };
+    // Lowering a limit of one's own is refused by no system. Where one does, the command is not to
+    // fail for it.
+    let _ = setrlimit(Resource::Core, limits);
 }
 
 /// Parses `arguments` (the program's name first) and runs the command; what went wrong has been

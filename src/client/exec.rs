@@ -10,9 +10,9 @@ use std::{
 use super::credentials::variables;
 use crate::{domain::ExposeSecret as _, ports::StsCredentials};
 
-/// Variables that would win over, or mix with, the credentials that the command is given; and the
-/// join token, which is nobody's business.
-const REMOVED: [&str; 14] = [
+/// Variables that would win over, or mix with, the credentials that the command is given; and this
+/// program's own secrets, which are nobody's business.
+const REMOVED: [&str; 17] = [
     "AWS_CONTAINER_AUTHORIZATION_TOKEN",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
@@ -25,8 +25,11 @@ const REMOVED: [&str; 14] = [
     "AWS_SECURITY_TOKEN",
     "AWS_SESSION_TOKEN",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "IDP_ADMIN_TOKEN",
     "IDP_AWS_ROLE_ARN",
+    "IDP_DATABASE_URL",
     "IDP_JOIN_TOKEN",
+    "IDP_KEY_PASSPHRASE",
 ];
 
 /// A command that did not start.
@@ -110,7 +113,10 @@ mod tests {
         for name in [
             "AWS_PROFILE",
             "AWS_WEB_IDENTITY_TOKEN_FILE",
+            "IDP_ADMIN_TOKEN",
+            "IDP_DATABASE_URL",
             "IDP_JOIN_TOKEN",
+            "IDP_KEY_PASSPHRASE",
         ] {
             assert_eq!(variable(name), Some(None), "{name}");
         }

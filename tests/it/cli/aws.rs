@@ -121,7 +121,10 @@ fn commands_get_credentials_and_nothing_that_shadows_them() {
         .env("AWS_WEB_IDENTITY_TOKEN_FILE", "/t")
         .env("AWS_ROLE_ARN", "r")
         .env("AWS_SECURITY_TOKEN", "old")
+        .env("IDP_ADMIN_TOKEN", "idp_admin_x")
+        .env("IDP_DATABASE_URL", "postgres://u:secret@db.example.com/idp")
         .env("IDP_JOIN_TOKEN", "idp_join_x")
+        .env("IDP_KEY_PASSPHRASE", "long and secret")
         .env("KEPT", "yes")
         .assert()
         .success()
@@ -141,7 +144,10 @@ fn commands_get_credentials_and_nothing_that_shadows_them() {
         "AWS_WEB_IDENTITY_TOKEN_FILE",
         "AWS_ROLE_ARN",
         "AWS_SECURITY_TOKEN",
+        "IDP_ADMIN_TOKEN",
+        "IDP_DATABASE_URL",
         "IDP_JOIN_TOKEN",
+        "IDP_KEY_PASSPHRASE",
     ] {
         assert!(
             !text.lines().any(|l| l.starts_with(&format!("{name}="))),
@@ -170,4 +176,22 @@ fn the_exit_code_is_the_commands_own() {
     // A refusal is not the command's.
     sts.refuse(403, "AccessDenied", "no");
     exec(&["true"]).code(5);
+}
+
+#[test]
+fn no_core_dump_holds_what_is_in_memory() {
+    let (_idp, sts, place) = start();
+    // As open as the machine lets it be. The command inherits what `idp` has set for itself.
+    let script = "ulimit -S -c \"$(ulimit -H -c)\"; exec \"$0\" aws exec -- sh -c 'ulimit -S -c'";
+    let mut command = place.with_role(&sts, []);
+    let program = command.get_program().to_owned();
+    let mut shell = assert_cmd::Command::new("/bin/sh");
+    shell.env_clear();
+    for (name, value) in command.get_envs() {
+        if let Some(value) = value {
+            shell.env(name, value);
+        }
+    }
+    shell.args(["-c", script]).arg(program);
+    shell.assert().success().stdout("0\n");
 }
