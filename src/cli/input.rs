@@ -24,10 +24,16 @@ pub fn read(path: &Path, what: &str) -> Outcome<Zeroizing<String>> {
         path.display().to_string()
     };
     let fail = |error: io::Error| {
-        Failure::new(
+        let missing = error.kind() == io::ErrorKind::NotFound;
+        let failure = Failure::new(
             ExitCode::Other,
             anyhow::Error::new(error).context(format!("cannot read the {what} from {from}")),
-        )
+        );
+        if missing {
+            failure.help("name a file that is there, or - for standard input")
+        } else {
+            failure
+        }
     };
     let mut bytes = Zeroizing::new(Vec::new());
     if path == Path::new("-") {

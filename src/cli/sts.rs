@@ -58,7 +58,10 @@ struct ServeArgs {
 impl From<StsError> for Failure {
     fn from(error: StsError) -> Self {
         match error {
-            StsError::Read { .. } | StsError::Roles { .. } => Self::new(ExitCode::Usage, error),
+            StsError::Read { .. } => Self::new(ExitCode::Usage, error).help(
+                "name a file that is there and that you can read; `idp sts serve --help` shows its form",
+            ),
+            StsError::Roles { .. } => Self::new(ExitCode::Usage, error),
             StsError::Listen(_) => Self::new(ExitCode::Other, error)
                 .help("choose another port with --port, or any free one with --port 0"),
             StsError::Io(_) => Self::new(ExitCode::Other, error),

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
     use crate::{
         domain::Subject,
-        iam::{Context, Policy, Principal, Request},
+        iam::{Context, Document, Policy, Principal, Request},
     };
 
     const PROVIDER: &str = "arn:aws:iam::123456789012:oidc-provider/idp.example.com/o/1";
@@ -241,8 +241,9 @@ mod tests {
             };
             let hardening = Hardening::new(ips, vpces, None, role_pin).unwrap();
             let claims = AwsClaims { session_tags, source_identity, role_pin };
-            let codes = policy(scope, claims, hardening).lint_codes().unwrap();
-            prop_assert!(codes.is_empty(), "{codes:?}");
+            let text = serde_json::to_string(&policy(scope, claims, hardening)).unwrap();
+            let findings = Document::parse(&text).unwrap().lint();
+            prop_assert!(findings.is_empty(), "{findings:?}");
         }
 
         #[test]

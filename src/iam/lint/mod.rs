@@ -14,7 +14,7 @@ pub use sarif::to_sarif;
 
 use serde::Serialize;
 
-use super::{Document, Element, Policy, Position, Version};
+use super::{Document, Element, Position, Version};
 
 /// What the quota of a trust policy is unless it was raised, in characters without white space.
 const DEFAULT_QUOTA: usize = 2048;
@@ -122,18 +122,6 @@ impl Document {
             reason,
             fix: hit.fix,
         }
-    }
-}
-
-impl Policy {
-    /// The codes of all findings, for policies that were made in code.
-    ///
-    /// # Errors
-    /// The policy cannot be written as JSON.
-    pub fn lint_codes(&self) -> Result<Vec<&'static str>, super::PolicyError> {
-        let text = serde_json::to_string(self).unwrap_or_default();
-        let findings = Document::parse(&text)?.lint();
-        Ok(findings.into_iter().map(|finding| finding.code).collect())
     }
 }
 
