@@ -11,6 +11,7 @@ use crate::{
 
 /// Look at the server's configuration
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  idp config check --config idp.toml")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,

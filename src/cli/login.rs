@@ -19,6 +19,7 @@ use crate::{
 
 /// Get temporary credentials
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  idp login aws --role-arn arn:aws:iam::123456789012:role/demo")]
 pub struct Args {
     #[command(subcommand)]
     target: Target,
@@ -80,8 +81,8 @@ pub(super) fn run(args: Args, context: &Context) -> Outcome {
     let file = CredentialsFile::locate(|name| context.env.lookup(name))?;
     let profile = args.profile.map_or_else(default_profile, Ok)?;
     file.check(&profile)?;
-    let role = plan.request.role.clone();
     refuse_shadowing(&profile, context)?;
+    let role = plan.request.role.clone();
     let session = plan.carry_out(context)?;
     for note in file.write_credentials(&profile, &session.credentials)? {
         context.printer.warn(&note.to_string());
@@ -89,7 +90,6 @@ pub(super) fn run(args: Args, context: &Context) -> Outcome {
     report(&role, &session, &file, &profile, context)
 }
 
-fn print(output: Output, session: &Session, context: &Context) -> Outcome {
 /// Keys in the credentials file would win over the profile's `credential_process` for good, expired
 /// ones too.
 fn refuse_shadowing(profile: &ProfileName, context: &Context) -> Outcome {
@@ -108,6 +108,7 @@ fn refuse_shadowing(profile: &ProfileName, context: &Context) -> Outcome {
     .help("write to another profile with --profile NAME, or remove that line"))
 }
 
+fn print(output: Output, session: &Session, context: &Context) -> Outcome {
     if output == Output::Env {
         let lines = export_lines(&session.credentials, session.region.as_deref());
         context.printer.data(lines.expose_secret())

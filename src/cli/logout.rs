@@ -8,6 +8,7 @@ use crate::client::aws_files::{CredentialsFile, ProfileName, Removed};
 
 /// Remove what login wrote
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  idp logout aws --profile demo")]
 pub struct Args {
     #[command(subcommand)]
     target: Target,

@@ -20,6 +20,7 @@ use crate::{
 
 /// Run a local STS, for testing pipelines without AWS
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  idp sts serve --roles roles.json --port 8090")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,

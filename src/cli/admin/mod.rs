@@ -32,6 +32,10 @@ use crate::{
 
 /// Administer a server: needs `IDP_URL` and `IDP_ADMIN_TOKEN`
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  export IDP_URL=https://idp.example.com IDP_ADMIN_TOKEN=\"$(cat admin-token)\"\n  \
+                  idp admin org create acme"
+)]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
@@ -43,25 +47,42 @@ enum Command {
     #[command(after_help = "Example:\n  idp admin bootstrap --config idp.toml > admin-token")]
     Bootstrap(ConfigArgs),
     /// Organisations: the tenants
-    #[command(subcommand, visible_alias = "organization")]
+    #[command(
+        subcommand,
+        visible_alias = "organization",
+        after_help = "Example:\n  idp admin org create acme"
+    )]
     Org(organization::Command),
     /// Projects: groups of environments
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  idp admin project list --org 0191e223-1c3c-7607-badf-303c98b52d2f"
+    )]
     Project(project::Command),
     /// Environments: the identities that get tokens
-    #[command(subcommand, visible_alias = "env")]
+    #[command(
+        subcommand,
+        visible_alias = "env",
+        after_help = "Example:\n  idp admin environment list --org 0191e223-1c3c-7607-badf-303c98b52d2f"
+    )]
     Environment(environment::Command),
     /// Join tokens: one-time invitations for an environment
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  idp admin join-token create 019527e4-75d5-704d-a5a4-a2b52cf56196 > join-token"
+    )]
     JoinToken(join_token::Command),
     /// The database of an installation: works on it directly, not over the API
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  idp admin database copy --from sqlite:/var/lib/idp/idp.db --to postgres://idp@db.example.com/idp"
+    )]
     Database(database::Command),
     /// The issuer's keys
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  idp admin key list")]
     Key(key::Command),
     /// The audit log: who did what
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  idp admin audit tail --follow")]
     Audit(audit::Command),
 }
 

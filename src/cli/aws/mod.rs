@@ -12,6 +12,10 @@ use super::{context::Context, failure::Outcome};
 
 /// Work with AWS credentials and trust
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  idp aws exec --role-arn arn:aws:iam::123456789012:role/demo -- aws s3 ls\n  \
+                  aws iam get-role --role-name demo | idp aws explain --last --trust-policy -"
+)]
 pub struct Args {
     #[command(subcommand)]
     command: Command,

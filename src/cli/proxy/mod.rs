@@ -22,6 +22,9 @@ use crate::{
 
 /// Sign requests to AWS for processes that hold no credential
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  idp proxy exec --rules rules.toml --role-arn arn:aws:iam::123456789012:role/agent -- aws s3 ls"
+)]
 pub struct Args {
     #[command(subcommand)]
     command: Command,

@@ -53,6 +53,27 @@ fn help_of_every_command() {
 }
 
 #[test]
+fn every_command_and_every_group_shows_an_example() {
+    fn look(command: &clap::Command, path: &str, missing: &mut Vec<String>) {
+        let path = format!("{path} {}", command.get_name());
+        let help = command.get_after_help().map(ToString::to_string);
+        if !help.is_some_and(|help| help.contains("Example") && help.contains("idp ")) {
+            missing.push(path.clone());
+        }
+        for below in command.get_subcommands() {
+            look(below, &path, missing);
+        }
+    }
+    let mut missing = Vec::new();
+    look(
+        &<idp::cli::Cli as clap::CommandFactory>::command(),
+        "",
+        &mut missing,
+    );
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
 fn usage_errors_say_which_flag_and_how() {
     let place = Place::new();
     for (arguments, says) in [
