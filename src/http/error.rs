@@ -30,6 +30,11 @@ enum Shape {
 #[derive(Clone, Debug)]
 pub(super) struct Said(pub(super) String);
 
+/// In the extensions of an answer: whoever is refused is somebody that the server knows, so that the
+/// address pays nothing for it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Proved;
+
 /// An error on its way to the client.
 #[derive(Debug)]
 pub(super) struct HttpError {
@@ -40,6 +45,8 @@ pub(super) struct HttpError {
     challenge: Option<&'static str>,
     /// For a 429: when to come again (RFC 6585 §4).
     retry_after: Option<Duration>,
+    /// Whether the client showed a key or a token that is valid.
+    proved: bool,
 }
 
 impl HttpError {
@@ -51,6 +58,7 @@ impl HttpError {
             detail: detail.into(),
             challenge: None,
             retry_after: None,
+            proved: false,
         }
     }
 
@@ -62,6 +70,7 @@ impl HttpError {
             detail: detail.into(),
             challenge: None,
             retry_after: None,
+            proved: false,
         }
     }
 
@@ -113,6 +122,7 @@ impl HttpError {
             detail,
             challenge: None,
             retry_after: Some(RETRY_IN),
+            proved: false,
         }
     }
 }
@@ -150,6 +160,9 @@ impl IntoResponse for HttpError {
         if let Some(challenge) = self.challenge {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
+        if self.proved {
+            response.extensions_mut().insert(Proved);
+        }
         response.extensions_mut().insert(Said(self.detail));
         response
     }
@@ -171,8 +184,8 @@ fn printable(detail: &str) -> String {
 
 impl From<TokenRefusal> for HttpError {
     fn from(refusal: TokenRefusal) -> Self {
-        let detail = refusal.to_string();
-        match refusal {
+        let (detail, proved) = (refusal.to_string(), refusal.is_of_proven_client());
+        let mut error = match refusal {
             TokenRefusal::InvalidRequest(_) => Self::oauth("invalid_request", detail),
             TokenRefusal::InvalidClient(_) | TokenRefusal::Replayed(_) => {
                 Self::oauth("invalid_client", detail).with_status(StatusCode::UNAUTHORIZED)
@@ -183,18 +196,25 @@ impl From<TokenRefusal> for HttpError {
             TokenRefusal::Unavailable(_) => {
                 Self::unavailable(Shape::OAuth("temporarily_unavailable"), detail)
             }
-        }
+        };
+        error.proved = proved;
+        error
     }
 }
 
 impl From<EnrolRefusal> for HttpError {
     fn from(refusal: EnrolRefusal) -> Self {
-        let detail = refusal.to_string();
-        match refusal {
-            EnrolRefusal::InvalidRequest(_) => Self::oauth("invalid_request", detail),
+        let (detail, proved) = (refusal.to_string(), refusal.is_of_known_sender());
+        let mut error = match refusal {
+            EnrolRefusal::InvalidRequest(_) | EnrolRefusal::KeyInUse => {
+                Self::oauth("invalid_request", detail)
+            }
             EnrolRefusal::InvalidNonce => Self::oauth("invalid_nonce", detail),
             EnrolRefusal::InvalidProof(_) => Self::oauth("invalid_proof", detail),
-            EnrolRefusal::InvalidJoinToken(_) => Self::oauth("invalid_grant", detail),
+            EnrolRefusal::InvalidJoinToken(_) | EnrolRefusal::UnusableJoinToken(_) => {
+                Self::oauth("invalid_grant", detail)
+            }
+            EnrolRefusal::Limited(limited) => Self::limited_oauth(limited),
             EnrolRefusal::InvalidClient(_) => {
                 Self::oauth("invalid_client", detail).with_status(StatusCode::UNAUTHORIZED)
             }
@@ -202,7 +222,9 @@ impl From<EnrolRefusal> for HttpError {
             EnrolRefusal::Unavailable(_) => {
                 Self::unavailable(Shape::OAuth("temporarily_unavailable"), detail)
             }
-        }
+        };
+        error.proved = proved;
+        error
     }
 }
 

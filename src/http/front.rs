@@ -22,7 +22,7 @@ use url::Url;
 use super::{
     Peer,
     client_address::TrustedProxies,
-    error::HttpError,
+    error::{HttpError, Proved},
     layers::REQUEST_ID,
     routes::{Route, Routes},
     trace_context::TraceParent,
@@ -140,7 +140,7 @@ impl Front {
         }
         .instrument(span)
         .await;
-        if counted && proves_nothing(route, response.status()) {
+        if counted && proves_nothing(route, &response) {
             limits.charge(client);
         }
         response
@@ -175,11 +175,12 @@ impl Front {
 
 /// Whether the answer says that the sender showed no key and no token that is valid. A nonce is for
 /// the asking.
-fn proves_nothing(route: Route, status: StatusCode) -> bool {
+fn proves_nothing(route: Route, response: &Response<Body>) -> bool {
+    let status = response.status();
     match route {
         Route::EnrollNonce => true,
         Route::Admin => status == StatusCode::UNAUTHORIZED,
-        _ => status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS,
+        _ => status.is_client_error() && response.extensions().get::<Proved>().is_none(),
     }
 }
 

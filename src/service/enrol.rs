@@ -2,7 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{RequestContext, Service, known_refusals::Known, pool::Overloaded};
+use super::{
+    RequestContext, Service,
+    known_refusals::Known,
+    limits::{Caller, Limited},
+    pool::Overloaded,
+};
 use crate::{
     domain::{
         Actor, AuditEvent, EnvironmentId, ExposeSecret as _, Issuer, JOIN_TOKEN_LIFE,
@@ -51,9 +56,18 @@ pub enum EnrolRefusal {
     /// The proof does not prove.
     #[error("{0}")]
     InvalidProof(String),
-    /// The join token does not admit.
+    /// The join token is unknown.
     #[error("{0}")]
     InvalidJoinToken(String),
+    /// The join token is one of this issuer's and does not admit.
+    #[error("{0}")]
+    UnusableJoinToken(String),
+    /// The key is, or was, an environment's. Who is told so showed a join token or a key of theirs.
+    #[error("jwk is, or was, an environment's key; make a fresh key pair")]
+    KeyInUse,
+    /// Who holds that join token or that key comes too often.
+    #[error(transparent)]
+    Limited(#[from] Limited),
     /// The environment did not prove one of its keys, or that key has ended.
     #[error("{0}")]
     InvalidClient(String),
@@ -69,14 +83,27 @@ impl EnrolRefusal {
     /// A word for it in metrics.
     pub(super) const fn reason(&self) -> &'static str {
         match self {
-            Self::InvalidRequest(_) => "invalid_request",
+            Self::InvalidRequest(_) | Self::KeyInUse => "invalid_request",
             Self::InvalidNonce => "invalid_nonce",
             Self::InvalidProof(_) => "invalid_proof",
-            Self::InvalidJoinToken(_) => "invalid_grant",
+            Self::InvalidJoinToken(_) | Self::UnusableJoinToken(_) => "invalid_grant",
+            Self::Limited(_) => "rate_limited",
             Self::InvalidClient(_) => "invalid_client",
             Self::UnauthorizedClient(_) => "unauthorized_client",
             Self::Unavailable(_) => "unavailable",
         }
+    }
+
+    /// Whether the sender showed a join token or a key of this issuer's.
+    #[must_use]
+    pub const fn is_of_known_sender(&self) -> bool {
+        matches!(
+            self,
+            Self::UnusableJoinToken(_)
+                | Self::KeyInUse
+                | Self::UnauthorizedClient(_)
+                | Self::Limited(_)
+        )
     }
 }
 
@@ -127,6 +154,9 @@ impl Service {
         };
         let id = token.id;
         let environment = token.environment_id;
+        let caller = Caller::JoinToken(id);
+        self.limits.admits_caller(caller)?;
+        self.limits.charge_caller(caller);
         match self.enrol_with(token, &hash, request, context).await {
             Err(refusal) if !matches!(refusal, EnrolRefusal::Unavailable(_)) => {
                 let mut event = self.enrol_event(environment, context).await?;
@@ -156,7 +186,9 @@ impl Service {
         self.check_proof(&claims, &hash)?;
         match self.store.join_token(&hash).await? {
             Some(token) => Ok((hash, token)),
-            None => refused("the join token is unknown"),
+            None => Err(EnrolRefusal::InvalidJoinToken(ask_for_another(
+                "the join token is unknown",
+            ))),
         }
     }
 
@@ -184,13 +216,11 @@ impl Service {
                     kid,
                 })
             }
-            EnrolOutcome::Refused => Err(EnrolRefusal::InvalidJoinToken(
+            EnrolOutcome::Refused => Err(EnrolRefusal::UnusableJoinToken(
                 "the join token was used, or its environment is stopped; ask an administrator for a new one"
                     .to_owned(),
             )),
-            EnrolOutcome::KeyInUse => Err(EnrolRefusal::InvalidRequest(
-                "jwk is, or was, an environment's key; make a fresh key pair".to_owned(),
-            )),
+            EnrolOutcome::KeyInUse => Err(EnrolRefusal::KeyInUse),
         }
     }
 
@@ -264,24 +294,26 @@ impl Service {
     /// Who holds a join token holds its secret, and may know why it does not admit.
     fn usable(&self, token: JoinToken, context: RequestContext) -> Result<JoinToken, EnrolRefusal> {
         if let Some(at) = token.used_at {
-            return refused(&format!("the join token was used at {at}"));
+            return unusable(&format!("the join token was used at {at}"));
         }
         if token.expires_at <= self.clock.now() {
-            return refused(&format!(
+            return unusable(&format!(
                 "the join token ended at {}, {} minutes after it was made or when a newer one was made",
                 token.expires_at,
                 JOIN_TOKEN_LIFE.as_secs() / 60
             ));
         }
         if !context.source.is_some_and(|source| token.admits(source)) && token.cidr.is_some() {
-            return refused("the join token may not be used from this address");
+            return unusable("the join token may not be used from this address");
         }
         Ok(token)
     }
 }
 
-fn refused<T>(why: &str) -> Result<T, EnrolRefusal> {
-    Err(EnrolRefusal::InvalidJoinToken(format!(
-        "{why}; ask an administrator for a new one (idp admin join-token create)"
-    )))
+fn unusable<T>(why: &str) -> Result<T, EnrolRefusal> {
+    Err(EnrolRefusal::UnusableJoinToken(ask_for_another(why)))
+}
+
+fn ask_for_another(why: &str) -> String {
+    format!("{why}; ask an administrator for a new one (idp admin join-token create)")
 }

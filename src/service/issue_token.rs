@@ -90,6 +90,20 @@ impl TokenRefusal {
             Self::Unavailable(_) => "unavailable",
         }
     }
+
+    /// Whether the client proved its key, with an assertion that holds. Whoever saw one go by proves
+    /// nothing with it.
+    #[must_use]
+    pub const fn is_of_proven_client(&self) -> bool {
+        match self {
+            // Parameters are judged after the assertion.
+            Self::InvalidRequest(_)
+            | Self::UnauthorizedClient(_)
+            | Self::InvalidTarget(_)
+            | Self::Limited(_) => true,
+            Self::InvalidClient(_) | Self::Replayed(_) | Self::Unavailable(_) => false,
+        }
+    }
 }
 
 impl From<StoreError> for TokenRefusal {

@@ -22,7 +22,7 @@ use moka::{policy::EvictionPolicy, sync::Cache};
 
 use crate::{
     config::{LimitSettings, RateLimit},
-    domain::{AdminTokenId, Clock, EnvironmentId, Timestamp},
+    domain::{AdminTokenId, Clock, EnvironmentId, JoinTokenId, Timestamp},
 };
 
 /// How many callers of a kind are remembered, some 200 bytes each. The one that has been silent for
@@ -37,11 +37,12 @@ pub struct Limited {
     pub retry_after: Duration,
 }
 
-/// Who proved a key or a token.
+/// Who proved a key, or holds a token that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Caller {
     Environment(EnvironmentId),
     Administrator(AdminTokenId),
+    JoinToken(JoinTokenId),
 }
 
 /// The buckets.

@@ -6,6 +6,7 @@ use super::{
     Enrolled, RequestContext, Service,
     authenticate_client::{Client, verify},
     enrol::EnrolRefusal,
+    limits::Caller,
     quarantine::{KeyUse, quarantined},
 };
 use crate::{
@@ -65,11 +66,17 @@ impl Service {
             }
         };
         let credential = &proven.client.known.credential;
+        let caller = Caller::Environment(credential.subject.environment);
+        self.limits.admits_caller(caller)?;
         let result = self.replace_key(&request, &proven, context).await;
         match &result {
             Ok(_) => self.credentials.forget(request.environment_id),
             Err(EnrolRefusal::Unavailable(_)) => {}
             Err(refusal) => {
+                // A request that was seen going by, and is sent again, is not the client's doing.
+                if refusal.is_of_known_sender() {
+                    self.limits.charge_caller(caller);
+                }
                 let mut event = self.rotation_event(&credential.subject, context);
                 event.outcome = Outcome::Refused;
                 event.details = json!({
@@ -117,9 +124,7 @@ impl Service {
                 issuer: self.issuer.clone(),
                 kid: rotation.new_kid,
             }),
-            RotationOutcome::KeyInUse => Err(EnrolRefusal::InvalidRequest(
-                "jwk is, or was, an environment's key; make a fresh key pair".to_owned(),
-            )),
+            RotationOutcome::KeyInUse => Err(EnrolRefusal::KeyInUse),
             RotationOutcome::OldKeyEnded => Err(ended(credential)),
             RotationOutcome::NotEnrolled(EnvironmentState::Quarantined) => {
                 Err(EnrolRefusal::UnauthorizedClient(quarantined(id)))

@@ -6,7 +6,10 @@ use std::net::TcpStream;
 use idp::config::RateLimit;
 use serde_json::json;
 
-use super::{Answer, Environment, Request, World, world::token_request};
+use super::{
+    Answer, Environment, Request, World,
+    world::{token_parameters, token_request},
+};
 
 fn rate(per_second: u32, burst: u32) -> RateLimit {
     RateLimit {
@@ -72,6 +75,76 @@ async fn who_proves_a_key_uses_nothing_up() {
     }
     let answer = world.admin(Request::get("/api/v1/organizations")).await;
     assert_eq!(answer.status, 200);
+}
+
+/// One environment that is stopped, or asks for what it may not have, and asks again and again, does
+/// not lock out the others behind its address.
+#[tokio::test]
+async fn who_proves_a_key_and_is_refused_uses_nothing_of_the_address_up() {
+    let world = with_address_limit(3, &[]).await;
+    let (astray, stopped) = (world.environment().await, world.environment().await);
+    assert_eq!(world.stop(&stopped.id).await.status, 200);
+    for _ in 0..5 {
+        world.advance(2);
+        for (name, value, error) in [
+            ("audience", "https://nowhere.example", "400 invalid_target"),
+            ("ttl", "1", "400 invalid_request"),
+        ] {
+            let assertion = astray.assertion(world.now());
+            let mut parameters = token_parameters(&assertion).to_vec();
+            parameters.retain(|(known, _)| *known != name);
+            parameters.push((name, value));
+            let answer = world.send(Request::form("/oauth2/token", &parameters));
+            answer.await.assert_refused(error, name);
+        }
+        let answer = world.token(&stopped).await;
+        answer.assert_refused("400 unauthorized_client", "is stopped");
+    }
+    assert_eq!(world.token(&astray).await.status, 200);
+}
+
+/// The second and later tries with a join token that was used.
+#[tokio::test]
+async fn a_known_join_token_is_not_charged_to_its_address() {
+    let world = with_address_limit(4, &[]).await;
+    let ticket = world.ticket().await;
+    world.enrol(&ticket).await;
+    for _ in 0..10 {
+        // The nonces of this test's own are paid for.
+        world.advance(1);
+        let environment = Environment::new(&ticket.environment);
+        let answer = world.try_enrol(&ticket, &environment).await;
+        answer.assert_refused("400 invalid_grant", "the join token was used at");
+    }
+    assert_eq!(world.get("/enroll/nonce").await.status, 200);
+}
+
+/// Instead it has a limit of its own, as a client has.
+#[tokio::test]
+async fn a_known_join_token_is_limited_as_a_client_is() {
+    let world = World::with(|settings| settings.limits.client = Some(rate(1, 3))).await;
+    world.advance(60);
+    let ticket = world.ticket().await;
+    world.enrol(&ticket).await;
+    for expected in [400, 400, 429, 429] {
+        let environment = Environment::new(&ticket.environment);
+        let answer = world.try_enrol(&ticket, &environment).await;
+        assert_eq!(answer.status, expected, "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn replays_are_charged_to_their_address() {
+    let world = with_address_limit(3, &[]).await;
+    let environment = world.environment().await;
+    let seen = environment.assertion(world.now());
+    assert_eq!(world.present(&seen).await.status, 200);
+    world.advance(10);
+    for _ in 0..3 {
+        let replayed = world.present(&seen).await;
+        replayed.assert_refused("401 invalid_client", "its jti was used before");
+    }
+    assert_limited(&world.present(&seen).await, "429 slow_down");
 }
 
 #[tokio::test]
