@@ -23,7 +23,7 @@ pub struct Rotate {
 pub struct Rotated {
     /// The key that signs now.
     pub active_kid: String,
-    /// The key that will sign next.
+    /// The key that will sign next; empty while none could be made.
     pub pending_kid: String,
     /// Whether the keys changed just now.
     pub rotated: bool,
@@ -73,9 +73,13 @@ impl Service {
         how: Rotate,
     ) -> Result<Rotated, AdminRefusal> {
         may_see_keys(admin)?;
-        // Whatever was due anyway is done first; a pending key is there after it.
-        self.keep_keys().await?;
-        let keys = self.keys.reload(&*self.store).await?;
+        let mut keys = self.keys.reload(&*self.store).await?;
+        // Whatever was due anyway is done first, and a pending key is there after it. An emergency
+        // that has one does not wait for a keystore.
+        if !how.emergency || self.schedule(&keys).pending().is_none() {
+            self.keep_keys().await?;
+            keys = self.keys.reload(&*self.store).await?;
+        }
         let schedule = self.schedule(&keys);
         let now = self.clock.now();
         let Some(pending) = schedule.pending() else {
@@ -118,13 +122,16 @@ impl Service {
             ));
         }
         let event = self.key_event(admin, "key.rotate", &pending.kid);
-        let changed = self.promote(&keys, pending.id, "emergency", event).await?;
+        let changed = self
+            .promote(&keys, pending.id, None, "emergency", event)
+            .await?;
         if changed == KeyChange::Overtaken {
             return Err(AdminRefusal::Conflict(OVERTAKEN.to_owned()));
         }
         self.keys.reload(&*self.store).await?;
         // What the former key was signing is signed before this returns.
         drop(self.in_flight.write().await);
+        warnings.extend(self.replace_pending().await);
         self.rotated(true, warnings).await
     }
 
@@ -182,11 +189,13 @@ impl Service {
     }
 
     /// Takes a key out of the JWKS and out of use at once, because somebody else may have it. Where it
-    /// signs, the pending key signs from now on, known to verifiers or not.
+    /// signs, the pending key signs from now on, known to verifiers or not. The next pending key is
+    /// made after that, so that a keystore which makes none holds nothing up.
     ///
     /// # Errors
     /// The administrator's token is for one organisation only; no such key, or retired already;
-    /// somebody else was quicker; the database or the keystore.
+    /// somebody else was quicker; the database; the keystore, where the key signs, there is no pending
+    /// one and none can be made.
     pub async fn compromise_key(
         &self,
         admin: &Administrator,
@@ -212,7 +221,6 @@ impl Service {
             _ if !published => {}
             KeyState::Active => {
                 steps.extend(self.clear_the_way());
-                let next = self.make_key().await?;
                 if let Some(pending) = schedule.pending() {
                     warnings.extend(self.unknown(&schedule, pending, now));
                     promoted = Some(pending.kid.clone());
@@ -230,12 +238,8 @@ impl Service {
                     promoted = Some(first.kid.clone());
                     steps.push(KeyStep::Create(Box::new(first)));
                 }
-                steps.push(KeyStep::Create(Box::new(next)));
             }
-            KeyState::Pending => {
-                steps.extend(self.clear_the_way());
-                steps.push(KeyStep::Create(Box::new(self.make_key().await?)));
-            }
+            KeyState::Pending => steps.extend(self.clear_the_way()),
             KeyState::Retiring | KeyState::Retired => {}
         }
         let mut event = self.key_event(admin, "key.compromise", kid);
@@ -243,9 +247,13 @@ impl Service {
         if self.change_keys(steps, event).await? == KeyChange::Overtaken {
             return Err(AdminRefusal::Conflict(OVERTAKEN.to_owned()));
         }
-        let after = self.keys.reload(&*self.store).await?;
+        self.keys.reload(&*self.store).await?;
         // Recorded before the withdrawal, signed after it: these tokens count as stranded too.
         drop(self.in_flight.write().await);
+        if published && matches!(state_before, KeyState::Active | KeyState::Pending) {
+            warnings.extend(self.replace_pending().await);
+        }
+        let after = self.keys.reload(&*self.store).await?;
         if self.publication.is_some() {
             warnings.push(format!(
                 "publish the keys at {} now (idp publish): until then verifiers take what the \

@@ -4,17 +4,21 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::{KeyRingError, Service, clock_watch::Standing};
 use crate::{
     domain::{
         AuditEvent, Due, IssuerKey, JWKS_MAX_AGE, KeyId, KeyState, Outcome, Schedule, Timestamp,
     },
-    ports::{KeyChange, KeyNote, KeyStep, StoreError},
+    ports::{KeyChange, KeyNote, KeyStep, SignError, StoreError},
 };
 
 /// How often the public address of an issuer that is published elsewhere is looked at.
 const LOOK_EVERY: Duration = Duration::from_mins(1);
+
+/// How long an emergency, once it is done, waits for the next pending key.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The most steps that one round takes: more than a round ever finds.
 const MOST_STEPS: usize = 24;
@@ -78,15 +82,12 @@ impl Service {
         match due {
             Due::Create => {
                 let key = self.make_key().await?;
-                let mut event = self.event("key.create", &*key.kid);
-                event.details = json!({ "algorithm": key.algorithm.as_str() });
-                let mut steps = self.clear_the_way();
-                steps.push(KeyStep::Create(Box::new(key)));
-                self.change_keys(steps, event).await?;
+                self.store_pending(key).await?;
             }
             Due::Promote(id) => {
                 let event = self.event("key.rotate", kid(id));
-                self.promote(keys, id, "planned", event).await?;
+                let next = self.make_key().await?;
+                self.promote(keys, id, Some(next), "planned", event).await?;
             }
             Due::Expire(id) => {
                 let event = self.event("key.retire", kid(id));
@@ -116,15 +117,44 @@ impl Service {
         keystore.make(&*self.clock, &*self.random).await
     }
 
-    /// Retires what signs, lets the pending key sign, and makes the next pending one: all or nothing.
+    /// Makes the pending key that is missing after an emergency, unless the keystore cannot: then
+    /// [`Service::keep_keys`] goes on trying, and what to mind is returned, as a sentence.
+    pub(super) async fn replace_pending(&self) -> Option<String> {
+        let made = timeout(PATIENCE, self.make_key());
+        let stored = match made.await {
+            Ok(Ok(key)) => self.store_pending(key).await.map(drop),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(KeyRingError::Sign(SignError::Failed(format!(
+                "no key was made within {} s",
+                PATIENCE.as_secs()
+            )))),
+        };
+        let error = stored.err()?;
+        tracing::error!(%error, "there is no pending key, because none could be made");
+        Some(format!(
+            "there is no pending key at present, and no other key to turn to: {error}; the server goes on \
+             trying to make one"
+        ))
+    }
+
+    async fn store_pending(&self, key: IssuerKey) -> Result<KeyChange, KeyRingError> {
+        let mut event = self.event("key.create", &*key.kid);
+        event.details = json!({ "algorithm": key.algorithm.as_str() });
+        let mut steps = self.clear_the_way();
+        steps.push(KeyStep::Create(Box::new(key)));
+        self.change_keys(steps, event).await
+    }
+
+    /// Retires what signs, lets the pending key sign, and stores the next pending one, where it is
+    /// given: all or nothing.
     pub(super) async fn promote(
         &self,
         keys: &[IssuerKey],
         pending: KeyId,
+        next: Option<IssuerKey>,
         reason: &'static str,
         mut event: AuditEvent,
     ) -> Result<KeyChange, KeyRingError> {
-        let next = self.make_key().await?;
         let mut steps = self.clear_the_way();
         let mut retired = Vec::new();
         for key in keys {
@@ -140,9 +170,12 @@ impl Service {
                 _ => {}
             }
         }
-        event.details = json!({ "reason": reason, "retired": retired, "pending": next.kid });
+        event.details = json!({ "reason": reason, "retired": retired });
         steps.push(KeyStep::Activate(pending, self.tokens.max_ttl.duration()));
-        steps.push(KeyStep::Create(Box::new(next)));
+        if let Some(next) = next {
+            event.details["pending"] = json!(next.kid);
+            steps.push(KeyStep::Create(Box::new(next)));
+        }
         self.change_keys(steps, event).await
     }
 

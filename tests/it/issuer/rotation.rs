@@ -12,11 +12,15 @@ use std::{
 use async_trait::async_trait;
 use idp::{
     domain::{
-        Issuer, PublicJwk, Rotation, SigningAlgorithm, SystemRandom, Timestamp, TokenLifetime,
+        Issuer, KeyState, PublicJwk, Rotation, SecretString, SigningAlgorithm, SystemRandom,
+        Timestamp, TokenLifetime,
     },
     jose::{PrivateKey, SealingKey, SeedKey, VerifyingKey, base64url_decode},
     ports::{ExternalKey, ExternalKeys, FetchError, FetchedKeys, KeyFetch, KeyStep, SignError},
-    service::{Checkpoints, Keystore, Nonces, Parts, Pool, Sealing, Service, open_key_ring},
+    service::{
+        Checkpoints, Keystore, Nonces, Parts, Pool, RequestContext, Rotate, Sealing, Service,
+        open_key_ring,
+    },
 };
 use serde_json::{Value, json};
 
@@ -587,6 +591,8 @@ async fn another_algorithm_takes_over_when_its_key_is_known() {
 struct Outsider {
     keys: Mutex<Vec<(String, Option<PrivateKey>)>>,
     stuck: AtomicBool,
+    /// Whether it makes no more keys.
+    full: AtomicBool,
 }
 
 impl Outsider {
@@ -605,6 +611,9 @@ impl ExternalKeys for Outsider {
         label: &str,
     ) -> Result<ExternalKey, SignError> {
         assert_eq!(label, "idp https://idp.example.com");
+        if self.full.load(Ordering::SeqCst) {
+            return Err(SignError::Failed("the quota of keys is used up".to_owned()));
+        }
         let key = PrivateKey::generate(algorithm).unwrap();
         let mut keys = self.keys.lock().unwrap();
         let made = ExternalKey {
@@ -688,6 +697,79 @@ async fn external_keys_are_made_used_and_destroyed() {
     // A server whose settings name no keystore says so, and keeps what it has.
     let error = world.service.keep_keys().await.unwrap_err().to_string();
     assert!(error.contains("is in an external keystore"), "{error}");
+}
+
+/// A thief does not wait until the keystore makes keys again.
+#[tokio::test]
+async fn an_emergency_needs_no_new_key() {
+    let world = World::start().await;
+    let outsider = Arc::new(Outsider::default());
+    let outside = Outside {
+        external: Some(outsider.clone()),
+        ..Outside::default()
+    };
+    let replica = replica(&world, outside).await;
+    for _ in 0..2 {
+        world.advance(30 * DAY);
+        replica.service.keep_keys().await.unwrap();
+    }
+    let keys = || {
+        let report = replica.service.key_report();
+        let keys = report.keys.into_iter().map(|key| (key.state, key.kid));
+        keys.collect::<Vec<_>>()
+    };
+    let context = RequestContext {
+        id: replica.service.request_id(),
+        source: None,
+    };
+    let token = SecretString::from(world.admin.clone());
+    let admin = replica.service.authenticate_admin(&token, context);
+    let admin = admin.await.unwrap().unwrap();
+    outsider.full.store(true, Ordering::SeqCst);
+
+    let before = keys();
+    let done = replica.service.compromise_key(&admin, &before[0].1).await;
+    let done = done.unwrap();
+    assert_eq!(done.active_kid, before[1].1);
+    let says = done.warnings.join("; ");
+    assert!(
+        says.contains("no pending key") && says.contains("quota of keys"),
+        "{says}"
+    );
+    assert!(keys().iter().all(|(_, kid)| *kid != before[0].1));
+
+    outsider.full.store(false, Ordering::SeqCst);
+    world.advance(DAY);
+    replica.service.keep_keys().await.unwrap();
+    let before = keys();
+    assert_eq!(before[1].0, KeyState::Pending);
+    outsider.full.store(true, Ordering::SeqCst);
+    world.advance(HOUR);
+    let emergency = Rotate {
+        emergency: true,
+        force: false,
+    };
+    let done = replica.service.rotate_keys(&admin, emergency).await;
+    let done = done.unwrap();
+    assert!(done.rotated && done.pending_kid.is_empty(), "{done:?}");
+    assert_eq!(done.active_kid, before[1].1);
+    assert!(done.warnings[0].contains("no pending key"), "{done:?}");
+
+    // A stolen pending key goes too, though nothing takes its place yet.
+    outsider.full.store(false, Ordering::SeqCst);
+    world.advance(DAY);
+    replica.service.keep_keys().await.unwrap();
+    outsider.full.store(true, Ordering::SeqCst);
+    let pending = keys()[1].1.clone();
+    let done = replica.service.compromise_key(&admin, &pending).await;
+    assert_eq!(done.unwrap().state_before, KeyState::Pending);
+    assert!(keys().iter().all(|(_, kid)| *kid != pending));
+
+    // Without one to turn to, the key stays: a set without a key that signs is nobody's gain.
+    let active = keys()[0].1.clone();
+    let refused = replica.service.compromise_key(&admin, &active).await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("quota of keys"), "{refused}");
 }
 
 /// The public address of an issuer that is published elsewhere.

@@ -129,7 +129,9 @@ async fn rotate(api: &Api<'_>, emergency: bool, force: bool) -> Outcome {
     if printer.json {
         return printer.line(&answer.to_string());
     }
-    if answer["rotated"] == true {
+    if pending.is_empty() {
+        printer.line(&format!("key {active} signs now"))
+    } else if answer["rotated"] == true {
         printer.line(&format!("key {active} signs now; {pending} is next"))
     } else if answer["due_at"].is_null() {
         printer.line(&format!(
