@@ -183,7 +183,7 @@ fn no_core_dump_holds_what_is_in_memory() {
     let (_idp, sts, place) = start();
     // As open as the machine lets it be. The command inherits what `idp` has set for itself.
     let script = "ulimit -S -c \"$(ulimit -H -c)\"; exec \"$0\" aws exec -- sh -c 'ulimit -S -c'";
-    let mut command = place.with_role(&sts, []);
+    let command = place.with_role(&sts, []);
     let program = command.get_program().to_owned();
     let mut shell = assert_cmd::Command::new("/bin/sh");
     shell.env_clear();

@@ -8,9 +8,10 @@ use idp::{
         admin::Admin,
         enrol::enrol,
         identity::Identity,
+        patience::Patience,
         server::{Server, ServerUrl},
     },
-    domain::{OrganizationId, SecretString, SystemClock},
+    domain::{OrganizationId, SecretString, SystemClock, SystemRandom},
     jose::PrivateKey,
     upstream::http::HttpClient,
 };
@@ -86,7 +87,9 @@ pub(crate) async fn enrolled(
             url: &server_url,
             clock: &SystemClock,
         };
-        let identity = enrol(server, &join_token).await.unwrap();
+        let identity = enrol(server, &join_token, &Patience::none(Arc::new(SystemRandom)))
+            .await
+            .unwrap();
         let key = identity.key(&PathBuf::new()).unwrap();
         clients.push(Arc::new(Client {
             identity,
