@@ -247,7 +247,7 @@ fn the_printed_text_is_formatted_and_uses_the_modules_on_demand() {
 fn the_printed_text_loads_nothing_from_elsewhere_by_itself() {
     let base = ["aws", "terraform", "--issuer", ISSUER, "--org", ORG];
     let text = idp(&base).ok().stdout;
-    for part in ["module", "source", "git::", "://github.com"] {
+    for part in ["module", " source ", "git::", "://github.com"] {
         assert!(!text.contains(part), "{part}: {text}");
     }
     assert!(text.contains("resource \"aws_iam_openid_connect_provider\" \"idp\""));
