@@ -130,7 +130,7 @@ async fn spill(
 async fn add_own(world: &World, secrets: &mut Secrets) {
     let text = fs::read_to_string(&world.settings.keys.encryption_key_file).unwrap();
     secrets.add("the key-encryption key", text.trim());
-    let encoded = text.trim().strip_prefix("idp_kek_").unwrap();
+    let encoded = text.trim().strip_prefix("idp_kek_v2_").unwrap();
     secrets.add("the key-encryption key", base64url_decode(encoded).unwrap());
     let sealing = SealingKey::from_text(&text).unwrap();
     let stored = world.observer().issuer_keys(&world.settings.issuer).await;
