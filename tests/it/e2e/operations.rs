@@ -239,8 +239,7 @@ fn a_disk_that_fills_up_refuses_mints_and_loses_nothing() {
         issued += 1;
         assert!(issued < 40, "the disk is full, and tokens are issued");
     };
-    refused.says(&["not available at present"]);
-    assert_eq!(refused.code, Some(3));
+    refused.exits(3).says(&["not available at present"]);
     let (status, _) = get(small.port, "/.well-known/jwks.json", "").unwrap();
     assert_eq!(status, 200);
 
