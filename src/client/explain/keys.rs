@@ -211,10 +211,9 @@ fn of_signature(token: &WebIdentityToken<'_>, jwks: &Value, issuer: &str) -> Opt
         Err(why) => {
             let mut cause = signature(issuer);
             cause.problem = why.to_string();
-            cause.cure =
-                "take a token that came from this issuer unchanged: `idp token` gets one; \
+            "take a token that came from this issuer unchanged: `idp token` gets one; \
                           compare with `idp token --decode --verify FILE`"
-                    .to_owned();
+                .clone_into(&mut cause.cure);
             Some(cause)
         }
     }
