@@ -30,12 +30,13 @@ pub(super) fn authorise(
     let request = request(role, provider, identity, facts);
     let (principal, context) = (request.principal(), request.context());
     for action in request.actions() {
-        let evaluation = role.trust_policy().evaluate(&Request {
+        let request = Request {
             action,
             principal: &principal,
             context: &context,
-        });
-        if !evaluation.decision.is_allowed() {
+        };
+        if !role.trust_policy().decide(&request).is_allowed() {
+            let evaluation = role.trust_policy().evaluate(&request);
             let why = clauses(role, provider.arn(), action, &evaluation);
             return Err(Refusal::not_authorised(why));
         }
