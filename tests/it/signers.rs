@@ -107,19 +107,23 @@ fn assert_unavailable(installation: &Installation) {
             .sql("SELECT count(*) FROM audit WHERE action = 'token.mint'")
             .unwrap()
     };
-    let (before, begun) = (mints(), Instant::now());
+    let begun = Instant::now();
     installation
         .run("token")
         .exits(3)
         .says(&["not available at present"]);
     // The client's own pauses, and none of the server's.
     assert!(begun.elapsed() < Duration::from_secs(12));
-    assert_eq!(mints(), before, "what cannot be signed is not recorded");
-    assert_eq!(
-        retry_after(installation).as_deref(),
-        Some("1"),
-        "{}",
-        installation.log()
+    let before = mints();
+    for _ in 0..6 {
+        let retry = retry_after(installation);
+        assert_eq!(retry.as_deref(), Some("1"), "{}", installation.log());
+    }
+    // One of them may have been let through to try the signer.
+    let recorded = mints() - before;
+    assert!(
+        recorded <= 1,
+        "what cannot be signed is not recorded: {recorded}"
     );
     assert!(!installation.get(".well-known/jwks.json").is_empty());
     let log = installation.log();
