@@ -33,6 +33,12 @@ fn request(line: &str) -> Case {
     at(endpoint(host).unwrap(), method, target)
 }
 
+/// At an overridden endpoint, with a dummy signature's scope.
+fn scoped(name: &str, region: &str, own: Option<&str>, line: &str) -> Case {
+    let (method, target) = line.split_once(' ').unwrap();
+    at(scoped_endpoint(name, region, own).unwrap(), method, target)
+}
+
 impl Case {
     fn header(mut self, name: &str, value: &str) -> Self {
         self.headers
@@ -566,10 +572,6 @@ fn paths_hold_names() {
 
 #[test]
 fn a_scope_names_the_service_behind_an_override() {
-    let scoped = |name: &str, region: &str, own: Option<&str>, line: &str| {
-        let (method, target) = line.split_once(' ').unwrap();
-        at(scoped_endpoint(name, region, own).unwrap(), method, target)
-    };
     let put = scoped("s3", "eu-west-1", None, "PUT /b/k").ask().unwrap();
     assert_eq!(put.host, "s3.eu-west-1.amazonaws.com");
     assert_eq!(put.resources[0].arn(), "arn:aws:s3:::b/k");
@@ -664,4 +666,85 @@ fn every_table_reads() {
             assert_eq!(entry.needs.len(), count(5), "{line}");
         }
     }
+}
+
+#[test]
+fn a_name_that_looks_like_an_arn_is_a_name() {
+    // A key of Amazon S3 can be any text.
+    let arn = "arn:aws:s3:::reports/x";
+    for line in [
+        "PUT other.s3.us-east-1.amazonaws.com/arn:aws:s3:::reports/x",
+        "PUT s3.us-east-1.amazonaws.com/other/arn:aws:s3:::reports/x",
+    ] {
+        assert_eq!(
+            request(line).resources(),
+            [format!("arn:aws:s3:::other/{arn}")],
+            "{line}"
+        );
+    }
+    let alarm = "arn:aws:cloudwatch:us-east-1:111122223333:alarm:a";
+    let put = scoped("monitoring", "us-east-1", None, "POST /")
+        .header("content-type", FORM)
+        .body(&format!("Action=PutMetricAlarm&AlarmName={alarm}"));
+    assert_eq!(
+        put.resources(),
+        [format!("arn:aws:cloudwatch:us-east-1:*:alarm:{alarm}")]
+    );
+    // A table may be named by its ARN, and a cluster in another's.
+    let table = "arn:aws:dynamodb:us-east-1:111122223333:table/t";
+    let get = request("POST dynamodb.us-east-1.amazonaws.com/")
+        .header("x-amz-target", "DynamoDB_20120810.GetItem")
+        .body(&format!(r#"{{"TableName":"{table}"}}"#));
+    assert_eq!(get.resources(), [table]);
+}
+
+#[test]
+fn a_header_does_not_hide_the_bucket_of_the_host() {
+    let name = "x-amz-account-id";
+    let put = request("PUT other.s3.us-east-1.amazonaws.com/reports/x").header(name, "other");
+    assert_eq!(put.resources(), ["arn:aws:s3:::other/reports/x"]);
+    let list = request("GET other.s3.us-east-1.amazonaws.com/").header(name, "other");
+    assert_eq!(list.name(), "s3:ListObjects");
+    let put = scoped("s3", "us-east-1", Some("other"), "PUT /reports/x").header(name, "other");
+    assert_eq!(put.resources(), ["arn:aws:s3:::other/reports/x"]);
+    assert_eq!(put.ask().unwrap().host, "other.s3.us-east-1.amazonaws.com");
+    // Without the header it is an object whose key looks like a control operation's path.
+    let get = scoped("s3", "us-east-1", Some("other"), "GET /v20180820/jobs");
+    assert_eq!(get.name(), "s3:GetObject");
+}
+
+#[test]
+fn a_queue_is_named_in_one_way() {
+    let to = |path: &str, named: &str| {
+        scoped("sqs", "us-east-1", None, &format!("POST {path}"))
+            .header("content-type", FORM)
+            .body(&format!("Action=SendMessage&MessageBody=m{named}"))
+    };
+    let url = "&QueueUrl=https%3A%2F%2Fsqs.us-east-1.amazonaws.com%2F111122223333%2Fallowed";
+    let allowed = "arn:aws:sqs:us-east-1:111122223333:allowed";
+    assert_eq!(to("/", url).resources(), [allowed]);
+    assert_eq!(to("/111122223333/allowed", url).resources(), [allowed]);
+    assert_eq!(to("/111122223333/allowed", "").resources(), [allowed]);
+    let error = to("/111122223333/other", url).error();
+    assert!(error.contains("names another one"), "{error}");
+    // What is no queue's URL names no queue.
+    for odd in [
+        "%3Fx%2F1%2Fallowed",
+        "%23%2Fallowed",
+        "%2F..%2Fallowed",
+        "%5Callowed",
+    ] {
+        let resources = to("/", &format!("{url}{odd}")).resources();
+        assert_eq!(resources, ["arn:aws:sqs:us-east-1:*:*"], "{odd}");
+    }
+}
+
+#[test]
+fn a_compressed_form_is_refused_whatever_its_url_says() {
+    let error = request("POST monitoring.us-east-1.amazonaws.com/?Action=ListMetrics")
+        .header("content-type", FORM)
+        .header("content-encoding", "gzip")
+        .body("packed")
+        .error();
+    assert!(error.contains("compressed"), "{error}");
 }

@@ -57,7 +57,7 @@ impl Kind {
 /// How a value becomes the part of an ARN.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
-    /// As it is, or whole where it is an ARN.
+    /// As it is.
     Plain,
     /// A queue's URL: its last segment, and the account before it.
     Url,
@@ -77,8 +77,17 @@ pub(super) struct Spec {
     way: Way,
     /// Nothing is acted on where the request does not name it.
     optional: bool,
-    sources: Box<[Option<Source>]>,
+    sources: Box<[Named]>,
     actions: ResourceActions,
+}
+
+/// Where a part of an ARN is named.
+struct Named {
+    /// `None` where the request does not.
+    source: Option<Source>,
+    /// Whether the service takes an ARN there. Where it does not, what looks like one is a name: of an
+    /// object of Amazon S3, say, whose key can be any text.
+    takes_arn: bool,
 }
 
 /// What the ARNs of a request share.
@@ -86,11 +95,51 @@ pub(super) struct Place<'a> {
     pub(super) partition: Partition,
     pub(super) region: &'a str,
     pub(super) s3: s3::Form,
+    /// The queue that the request was sent to, where its path names one.
+    pub(super) queue: Option<Queue<'a>>,
+}
+
+/// A queue of Amazon SQS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Queue<'a> {
+    /// Twelve digits, where it is known.
+    account: Option<&'a str>,
+    name: &'a str,
+}
+
+impl<'a> Queue<'a> {
+    /// Reads a queue's name or its URL, `https://HOST/ACCOUNT/NAME`. `None` where it is neither: what a
+    /// service makes of other URLs is not known here.
+    fn read(text: &'a str) -> Option<Self> {
+        let Some((_, behind)) = text.split_once("://") else {
+            return Self::named(None, text);
+        };
+        let (_, path) = behind.split_once('/')?;
+        let (account, name) = path.split_once('/')?;
+        Self::at(account, name)
+    }
+
+    /// The queue at `/ACCOUNT/NAME`.
+    pub(super) fn at(account: &'a str, name: &'a str) -> Option<Self> {
+        Self::named(Some(account).filter(|one| is_account(one)), name)
+    }
+
+    /// A name has up to 80 characters.
+    /// ([CreateQueue](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html))
+    fn named(account: Option<&'a str>, name: &'a str) -> Option<Self> {
+        let plain = name.strip_suffix(".fifo").unwrap_or(name);
+        let fits = (1..=80).contains(&name.len())
+            && plain
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+        fits.then_some(Self { account, name })
+    }
 }
 
 impl Spec {
     /// Reads `KIND=SOURCE,SOURCE@Action,Action`. Before the kind: `?` for an optional one, `url:`,
-    /// `slash:`, `function:`, `key:`, `copy:`. `_` is a source that the request does not have.
+    /// `slash:`, `function:`, `key:`, `copy:`. `_` is a source that the request does not have; `^` behind
+    /// one says that the service takes an ARN there too.
     pub(super) fn read(
         text: &'static str,
         kinds: &HashMap<&'static str, &'static Kind>,
@@ -120,7 +169,10 @@ impl Spec {
             optional,
             sources: sources
                 .split(',')
-                .map(|source| Source::read(source, labels))
+                .map(|source| Named {
+                    source: Source::read(source.trim_end_matches('^'), labels),
+                    takes_arn: source.ends_with('^') || matches!(way, Way::Function | Way::Key),
+                })
                 .collect(),
             actions: if on.is_empty() {
                 ResourceActions::All
@@ -132,7 +184,10 @@ impl Spec {
 
     /// Whether the body has a say.
     pub(super) fn in_body(&self) -> bool {
-        self.sources.iter().flatten().any(Source::in_body)
+        self.sources
+            .iter()
+            .filter_map(|named| named.source.as_ref())
+            .any(Source::in_body)
     }
 
     /// Whether it says on what this action is needed.
@@ -151,8 +206,8 @@ impl Spec {
         resources: &mut Vec<Resource>,
     ) -> Result<(), Malformed> {
         let mut known: Vec<Values<'_>> = Vec::with_capacity(self.sources.len());
-        for source in &self.sources {
-            known.push(match source {
+        for named in &self.sources {
+            known.push(match &named.source {
                 Some(source) => request.values(source)?,
                 None => Values::Unknown,
             });
@@ -175,6 +230,19 @@ impl Spec {
             })
             .max()
             .unwrap_or(1);
+        if self.way == Way::Url
+            && let Some(queue) = place.queue
+        {
+            if let [Values::Known(named)] = &known[..]
+                && named.iter().any(|one| Queue::read(one) != Some(queue))
+            {
+                return Err(Malformed(format!(
+                    "it is sent to the path of queue {} and names another one",
+                    queue.name
+                )));
+            }
+            known = vec![Values::Known(vec![Cow::Borrowed(queue.name)])];
+        }
         for row in 0..rows {
             let holes = known.iter().map(|values| match values {
                 Values::Known(found) if found.len() == 1 => Some(found[0].as_ref()),
@@ -200,7 +268,9 @@ impl Spec {
                 s3::copy_source(value, place.partition, &mut made);
                 return made.done();
             }
-            (_, Some(arn)) if is_arn(arn) && !matches!(self.way, Way::Url) => {
+            (_, Some(arn))
+                if is_arn(arn) && self.sources.last().is_some_and(|one| one.takes_arn) =>
+            {
                 made.text(arn);
                 return made.done();
             }
@@ -209,10 +279,10 @@ impl Spec {
         if place.s3 != s3::Form::None && s3::fill(self.holes(), holes, place, &mut made) {
             return made.done();
         }
-        let mut account = None;
+        let mut account = place.queue.and_then(|queue| queue.account);
         let mut values: Vec<Option<Cow<'_, str>>> = Vec::with_capacity(holes.len());
-        for hole in holes {
-            values.push(hole.map(|value| self.value(value, &mut account)));
+        for (hole, named) in holes.iter().zip(&self.sources) {
+            values.push(hole.and_then(|value| self.value(value, named, &mut account)));
         }
         let alias = self.way == Way::Key && last.is_some_and(|value| value.starts_with("alias/"));
         let mut next = values.into_iter();
@@ -247,11 +317,16 @@ impl Spec {
             .count()
     }
 
-    fn value<'v>(&self, value: &'v str, account: &mut Option<&'v str>) -> Cow<'v, str> {
-        match self.way {
+    fn value<'v>(
+        &self,
+        value: &'v str,
+        named: &Named,
+        account: &mut Option<&'v str>,
+    ) -> Option<Cow<'v, str>> {
+        Some(match self.way {
             Way::Plain | Way::Key | Way::CopySource => {
                 // A cluster's ARN where only its name belongs, before a service's name.
-                if is_arn(value) {
+                if named.takes_arn && is_arn(value) {
                     Cow::Borrowed(value.rsplit(['/', ':']).next().unwrap_or(value))
                 } else {
                     Cow::Borrowed(value)
@@ -259,10 +334,9 @@ impl Spec {
             }
             Way::Unslashed => Cow::Borrowed(value.strip_prefix('/').unwrap_or(value)),
             Way::Url => {
-                let mut segments = value.trim_end_matches('/').rsplit('/');
-                let name = segments.next().unwrap_or(value);
-                *account = segments.next().filter(|text| is_account(text));
-                Cow::Borrowed(name)
+                let queue = Queue::read(value)?;
+                *account = queue.account.or(*account);
+                Cow::Borrowed(queue.name)
             }
             Way::Function => match value.split_once(":function:") {
                 Some((before, name)) => {
@@ -271,7 +345,7 @@ impl Spec {
                 }
                 None => Cow::Borrowed(value),
             },
-        }
+        })
     }
 }
 

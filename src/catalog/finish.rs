@@ -7,7 +7,7 @@ use super::{
     action::Actions,
     body::{Body, Malformed, Values},
     cbor::Cbor,
-    fill::{self, Place},
+    fill::{self, Place, Queue},
     recognise::{BodyState, Match},
     recognised::{Incoming, Recognised, Signing},
     s3::Form,
@@ -74,6 +74,7 @@ pub(super) fn finish(
         partition: endpoint.partition(),
         region: &region,
         s3: form,
+        queue: queue(candidate.name, protocol, segments),
     };
     let mut resources: Vec<Resource> = Vec::with_capacity(entry.resources.len().max(1));
     for spec in &entry.resources {
@@ -134,6 +135,16 @@ fn body<'a>(
             Ok(Body::Form(pairs))
         }
         Protocol::RestXml { .. } => Ok(Body::Opaque),
+    }
+}
+
+/// Amazon SQS looks at the path of a form, which older clients send to the queue's own.
+fn queue<'a>(name: &str, protocol: Protocol, segments: &[&'a str]) -> Option<Queue<'a>> {
+    match *segments {
+        [account, queue] if name == "sqs" && protocol == Protocol::Query => {
+            Queue::at(account, queue)
+        }
+        _ => None,
     }
 }
 

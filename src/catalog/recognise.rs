@@ -11,7 +11,6 @@ use super::{
     hosts::Candidate,
     recognised::{Incoming, Recognised, Unrecognised},
     route::Captures,
-    s3,
     service::Protocol,
     services::{self, Row},
     source::header,
@@ -30,8 +29,10 @@ pub(super) struct Match {
 struct Signs<'a> {
     /// `X-Amz-Target`.
     target: Option<&'a str>,
-    /// The decoded segments of the path, with a bucket that the host has before them.
-    segments: Vec<&'a str>,
+    /// The decoded segments of the path.
+    path: Vec<&'a str>,
+    /// The same as Amazon S3 sees them, where the host has the bucket: behind it.
+    in_bucket: Option<Vec<&'a str>>,
     /// Every `Action` in the URL and a form, if the body was needed and read.
     actions: Vec<Cow<'a, str>>,
     versions: Vec<Cow<'a, str>>,
@@ -82,7 +83,8 @@ pub fn recognise(incoming: &Incoming<'_>) -> Result<Recognised, Unrecognised> {
         return Err(refused);
     }
     let found = the_one(matches, incoming, &signs)?;
-    finish(incoming, found, &signs.segments, signs.body).map_err(Unrecognised::from)
+    let segments = signs.segments(found.candidate.is_s3());
+    finish(incoming, found, segments, signs.body).map_err(Unrecognised::from)
 }
 
 /// The shape in which the client of a request reads errors, for one that is not recognised.
@@ -145,17 +147,19 @@ fn out_of_scope(incoming: &Incoming<'_>) -> Unrecognised {
 
 impl<'a> Signs<'a> {
     fn read(incoming: &Incoming<'a>) -> Result<Self, Unrecognised> {
-        let mut segments: Vec<&str> = Vec::with_capacity(8);
-        segments.extend(bucket_segment(incoming));
-        let path = incoming.target.segments();
-        let bare = path.len() == 1 && incoming.target.path() == "/";
-        if !bare || segments.is_empty() {
-            segments.extend(path);
-        }
+        let path: Vec<&str> = incoming.target.segments().collect();
+        let in_bucket = incoming.endpoint.bucket().map(|bucket| {
+            let bare = incoming.target.path() == "/";
+            let mut segments = Vec::with_capacity(path.len() + 1);
+            segments.push(bucket);
+            segments.extend(path.iter().filter(|_| !bare));
+            segments
+        });
         let body = body_state(incoming);
         let mut signs = Self {
             target: header(incoming, TARGET)?,
-            segments,
+            path,
+            in_bucket,
             actions: parameter(incoming, "Action"),
             versions: parameter(incoming, "Version"),
             body,
@@ -180,9 +184,17 @@ impl<'a> Signs<'a> {
         Ok(signs)
     }
 
+    /// The path's segments as a service sees them.
+    fn segments(&self, is_s3: bool) -> &[&'a str] {
+        match &self.in_bucket {
+            Some(segments) if is_s3 => segments,
+            _ => &self.path,
+        }
+    }
+
     /// Service and operation of `/service/SERVICE/operation/OPERATION`.
     fn rpc_path(&self) -> Option<(&'a str, &'a str)> {
-        match self.segments[..] {
+        match self.path[..] {
             ["service", service, "operation", operation] => Some((service, operation)),
             _ => None,
         }
@@ -267,7 +279,8 @@ impl<'a> Signs<'a> {
         }
         match self.body {
             BodyState::Unread => return Err(Unrecognised::NeedsBody),
-            BodyState::Opaque if self.actions.is_empty() => {
+            // Also where the URL names one: the service would find another one there.
+            BodyState::Opaque => {
                 return Err(Unrecognised::Ambiguous {
                     why: "its body is compressed, and the operation is named there".to_owned(),
                 });
@@ -302,7 +315,7 @@ impl<'a> Signs<'a> {
         protocol: Protocol,
     ) -> Result<Option<Match>, Unrecognised> {
         let is_s3 = candidate.is_s3();
-        let Some(segments) = self.path(is_s3, candidate) else {
+        let Some(segments) = self.routed(candidate) else {
             return Ok(None);
         };
         let table = services::table(candidate.service);
@@ -361,23 +374,25 @@ impl<'a> Signs<'a> {
         Ok(found)
     }
 
-    /// The segments that a service sees.
-    fn path(&self, is_s3: bool, candidate: Candidate) -> Option<Cow<'_, [&'a str]>> {
+    /// The segments that an operation's route is looked for with; `None` where there can be none.
+    fn routed(&self, candidate: Candidate) -> Option<Cow<'_, [&'a str]>> {
+        let is_s3 = candidate.is_s3();
+        let segments = self.segments(is_s3);
         if !is_s3 {
-            return Some(Cow::Borrowed(&self.segments));
+            return Some(Cow::Borrowed(segments));
         }
         if candidate.name == "s3-object-lambda"
-            && self.segments.last() == Some(&"WriteGetObjectResponse")
+            && segments.last() == Some(&"WriteGetObjectResponse")
         {
             return Some(Cow::Owned(vec!["WriteGetObjectResponse"]));
         }
-        match self.segments[..] {
+        match *segments {
             [] | [""] => Some(Cow::Owned(vec![""])),
             ["" | "." | "..", ..] => None,
             [bucket, ..] if bucket.contains('/') => None,
             // `/bucket/` is the bucket.
             [bucket, ""] => Some(Cow::Owned(vec![bucket])),
-            _ => Some(Cow::Borrowed(&self.segments)),
+            _ => Some(Cow::Borrowed(segments)),
         }
     }
 }
@@ -435,11 +450,12 @@ fn the_one(
         return Err(unknown(incoming, signs));
     };
     for other in matches {
-        // Amazon S3 has no such header; its control operations have to have it.
+        // They sign with one name, so only a scoped endpoint has both: Amazon S3 has no such header, and its
+        // control operations have to have it.
         let control =
             |one: &Match| services::row(one.candidate.service).service.id() == "s3control";
-        if control(&first) != control(&other) && incoming.headers.contains_key("x-amz-account-id") {
-            if control(&other) {
+        if control(&first) != control(&other) {
+            if control(&other) == incoming.headers.contains_key("x-amz-account-id") {
                 first = other;
             }
             continue;
@@ -479,14 +495,4 @@ fn unknown(incoming: &Incoming<'_>, signs: &Signs<'_>) -> Unrecognised {
         host: incoming.endpoint.host().to_owned(),
         what,
     }
-}
-
-/// The first segment of the path as Amazon S3 sees it, where the host has it. Its control operations have
-/// an account there.
-fn bucket_segment<'a>(incoming: &Incoming<'a>) -> Option<&'a str> {
-    let endpoint = incoming.endpoint;
-    let account = incoming.headers.get("x-amz-account-id");
-    endpoint.bucket().filter(|bucket| {
-        endpoint.form() != s3::Form::None && account.is_none_or(|one| one != bucket)
-    })
 }

@@ -118,6 +118,9 @@ class Generator:
                 if not always:
                     # A role inside of a structure that stands there is not known by name alone.
                     spec = list(dict.fromkeys(spec))
+            # The path of Amazon S3 holds names alone, whatever they look like.
+            if service != "s3" and service not in S3_KIN:
+                spec = resources.with_arns(spec, operation)
             specs += spec
             write = not actions or (service == "s3express" and operation.method not in ("GET", "HEAD"))
             for one in actions:

@@ -26,6 +26,8 @@ class Operation:
     members: dict = dataclasses.field(default_factory=dict)
     # Where the texts and lists of texts among them are, as the tables write it: "p:Bucket", "b:Names[]".
     locations: dict = dataclasses.field(default_factory=dict)
+    # The locations where the service takes an ARN, as far as the model says.
+    arns: set = dataclasses.field(default_factory=set)
     required: tuple = ()
     host_prefix: str = ""
     signed: bool = True
@@ -87,6 +89,8 @@ def _operation(service, model, name):
         located = _locate(model, shape, member, reference, letter, name_there)
         if located:
             operation.locations[member] = located
+            if _takes_arn(model["shapes"], member, reference):
+                operation.arns.add(located)
         if letter == "q":
             queries.append(name_there)
         if letter in "qh" and member in operation.required:
@@ -119,6 +123,20 @@ def _operation(service, model, name):
         shapes, description.get("output", {}).get("shape"), set()
     )
     return operation
+
+
+def _takes_arn(shapes, member, reference):
+    """Whether names, pattern or description of a member, or of its elements, speak of ARNs."""
+    target = shapes[reference["shape"]]
+    parts = [(reference["shape"], target), (None, reference)]
+    if target["type"] == "list":
+        element = target["member"]
+        parts += [(element["shape"], shapes[element["shape"]]), (None, element)]
+    names = [member] + [name for name, _ in parts if name]
+    if any(re.search(r"(Arn|ARN|arn)s?(OrId|OrName|List|Type)?$|^(Arn|ARN)", name) for name in names):
+        return True
+    texts = [part.get(key, "") for _, part in parts for key in ("documentation", "pattern")]
+    return any(re.search(r"\bARNs?\b|Amazon Resource Name|\barn:|\(arn|\^arn", text) for text in texts)
 
 
 def _locate(model, shape, member, reference, letter, name):

@@ -41,6 +41,19 @@ def specs(mapper, service, operation, actions, kinds):
     return list(dict.fromkeys(found))
 
 
+def with_arns(specs, operation):
+    """The same, with `^` behind the sources where the service takes an ARN as well as a name. A role's name
+    cannot look like an ARN, so roles are not asked about."""
+    marked = []
+    for spec in specs:
+        kind, _, rest = spec.partition("=")
+        sources, at, actions = rest.partition("@")
+        takes = operation.arns if not kind.endswith("passed-role") else set(sources.split(","))
+        sources = ",".join(f"{one}^" if one in takes - {"_"} else one for one in sources.split(","))
+        marked.append(f"{kind}={sources}{at}{actions}")
+    return marked
+
+
 def _of_path(mapper, operation, kinds):
     """Amazon S3: what the path names."""
     if "{Bucket}" not in operation.path:
