@@ -38,8 +38,10 @@ pub enum OpenError {
     Thread(io::Error),
 }
 
-/// The longest line that is looked for at the end of a file.
-const LONGEST_LINE: u64 = 1024 * 1024;
+/// How much of a file's end is read at first to find its last line. Records are shorter as a rule.
+const USUAL_END: u64 = 64 * 1024;
+/// The longest line that is looked for; no record is as long.
+const LONGEST_LINE: u64 = 16 * 1024 * 1024;
 
 /// The file.
 pub(super) struct LogFile {
@@ -47,6 +49,8 @@ pub(super) struct LogFile {
     file: File,
     /// Up to where whole lines were written.
     length: u64,
+    /// The length at which a new file is begun.
+    rotate_next: u64,
     /// Whether the disk is to be full.
     #[cfg(test)]
     full: std::sync::Arc<std::sync::atomic::AtomicBool>,
@@ -105,6 +109,7 @@ impl LogFile {
         let length = tail.length;
         Ok((
             Self {
+                rotate_next: settings.rotate_at,
                 settings,
                 file,
                 length,
@@ -154,51 +159,90 @@ impl LogFile {
         }
     }
 
+    /// Begins a new file where this one is long enough. Where that fails, this one grows on: a record in a
+    /// file that is too long is better than a request that is refused, or a record that is lost.
     fn rotate_if_full(&mut self) -> io::Result<()> {
-        if self.length < self.settings.rotate_at {
+        if self.length < self.rotate_next {
             return Ok(());
         }
         self.file.sync_data()?;
-        let path = &self.settings.path;
-        for number in (1..self.settings.keep).rev() {
-            let from = older(path, number);
-            if from.try_exists()? {
-                fs::rename(from, older(path, number + 1))?;
+        match self.begin_anew() {
+            Ok(file) => {
+                self.file = file;
+                self.length = 0;
+                self.rotate_next = self.settings.rotate_at;
+            }
+            Err(error) => {
+                self.rotate_next = self.length.saturating_add(self.settings.rotate_at);
+                tracing::error!(%error, "the request log was not rotated; it grows on");
             }
         }
-        if self.settings.keep > 0 {
-            fs::rename(path, older(path, 1))?;
-        } else {
-            fs::remove_file(path)?;
-        }
-        let file = create(path)?;
+        Ok(())
+    }
+
+    /// Makes the new file before anything is renamed, so that no older one moves for nothing.
+    fn begin_anew(&self) -> io::Result<File> {
+        let path = &self.settings.path;
+        let next = beside(path, "next");
+        let file = create(&next)?;
+        // What a rotation left behind that was cut off.
+        file.set_len(0)?;
         // Nobody else can hold a file that was made just now.
         file.try_lock().map_err(io::Error::other)?;
+        if self.settings.keep == 0 {
+            fs::rename(&next, path)?;
+        } else {
+            self.make_room()?;
+            fs::rename(path, older(path, 1))?;
+            if let Err(error) = fs::rename(&next, path) {
+                fs::rename(older(path, 1), path)?;
+                return Err(error);
+            }
+        }
         sync_directory(path)?;
-        self.file = file;
-        self.length = 0;
+        Ok(file)
+    }
+
+    /// Moves older files up by one, as far as the first number that no file has.
+    fn make_room(&self) -> io::Result<()> {
+        let path = &self.settings.path;
+        let mut free = 1;
+        while free < self.settings.keep && older(path, free).try_exists()? {
+            free += 1;
+        }
+        for number in (1..free).rev() {
+            fs::rename(older(path, number), older(path, number + 1))?;
+        }
         Ok(())
     }
 }
 
 /// `PATH.NUMBER`.
 fn older(path: &Path, number: u32) -> PathBuf {
+    beside(path, &number.to_string())
+}
+
+fn beside(path: &Path, end: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{number}"));
+    name.push(".");
+    name.push(end);
     PathBuf::from(name)
 }
 
-/// The end of the chain in the newest of the older files: the proxy ended just after a rotation.
+/// The end of the chain in the newest of the older files: the proxy ended within a rotation.
 fn older_end(settings: &RequestLogSettings) -> io::Result<Link> {
-    let mut file = match File::open(older(&settings.path, 1)) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Link::START),
-        Err(error) => return Err(error),
-    };
-    let last = Tail::read(&mut file)?.last;
-    Ok(last
-        .and_then(|line| Link::of_line(&line))
-        .unwrap_or(Link::START))
+    for number in 1..=settings.keep {
+        let mut file = match File::open(older(&settings.path, number)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        let last = Tail::read(&mut file)?.last;
+        return Ok(last
+            .and_then(|line| Link::of_line(&line))
+            .unwrap_or(Link::START));
+    }
+    Ok(Link::START)
 }
 
 fn create(path: &Path) -> io::Result<File> {
@@ -232,24 +276,44 @@ struct Tail {
 impl Tail {
     fn read(file: &mut File) -> io::Result<Self> {
         let size = file.metadata()?.len();
-        let from = size.saturating_sub(LONGEST_LINE);
-        file.seek(SeekFrom::Start(from))?;
-        let mut end = Vec::new();
-        file.take(LONGEST_LINE).read_to_end(&mut end)?;
-        let Some(last_break) = memchr::memrchr(b'\n', &end) else {
-            // A long file without line breaks was not written here: it is left as it is.
-            let foreign = from > 0;
-            return Ok(Self {
+        let mut reach = USUAL_END;
+        loop {
+            let from = size.saturating_sub(reach);
+            file.seek(SeekFrom::Start(from))?;
+            let mut end = Vec::new();
+            file.take(reach).read_to_end(&mut end)?;
+            if let Some(tail) = Self::find(&end, from) {
+                return Ok(tail);
+            }
+            if reach >= LONGEST_LINE {
+                // A long file without line breaks was not written here: it is left as it is.
+                return Ok(Self {
+                    length: size,
+                    torn: 0,
+                    last: Some(end),
+                });
+            }
+            reach *= 4;
+        }
+    }
+
+    /// The last line, where `end`, the end of a file from `from` on, holds all of it.
+    fn find(end: &[u8], from: u64) -> Option<Self> {
+        let Some(last_break) = memchr::memrchr(b'\n', end) else {
+            return (from == 0).then(|| Self {
                 length: 0,
-                torn: if foreign { 0 } else { size },
-                last: foreign.then_some(end),
+                torn: end.len() as u64,
+                last: None,
             });
         };
-        let line_start = memchr::memrchr(b'\n', &end[..last_break]).map_or(0, |at| at + 1);
-        let torn = (end.len() - last_break - 1) as u64;
-        Ok(Self {
-            length: size - torn,
-            torn,
+        let line_start = match memchr::memrchr(b'\n', &end[..last_break]) {
+            Some(before) => before + 1,
+            None if from == 0 => 0,
+            None => return None,
+        };
+        Some(Self {
+            length: from + last_break as u64 + 1,
+            torn: (end.len() - last_break - 1) as u64,
             last: Some(end[line_start..last_break].to_vec()),
         })
     }

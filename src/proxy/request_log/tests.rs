@@ -154,6 +154,62 @@ async fn full_files_are_kept_up_to_a_number_and_hang_together() {
 }
 
 #[tokio::test]
+async fn a_rotation_that_fails_loses_nothing_and_refuses_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut settings = settings(directory.path());
+    settings.rotate_at = 1000;
+    settings.keep = 3;
+    let path = settings.path.clone();
+    let beside = |end: &str| path.with_extension(format!("jsonl.{end}"));
+    let log = RequestLogFile::open(settings.clone()).unwrap();
+    for number in 0..6 {
+        log.durable(&record(&format!("/{number}"))).await.unwrap();
+    }
+    let kept = fs::read(beside("1")).unwrap();
+    // Nothing can be made where the next file would be.
+    fs::remove_file(beside("next")).ok();
+    fs::create_dir(beside("next")).unwrap();
+    for number in 6..20 {
+        log.durable(&record(&format!("/{number}"))).await.unwrap();
+    }
+    assert_eq!(fs::read(beside("1")).unwrap(), kept);
+    assert!(!beside("2").exists());
+    let last = fs::read_to_string(&path).unwrap();
+    assert!(last.lines().last().unwrap().contains("\"seq\":20,"));
+    fs::remove_dir(beside("next")).unwrap();
+    for number in 20..40 {
+        log.durable(&record(&format!("/{number}"))).await.unwrap();
+    }
+    assert!(beside("2").exists(), "it is tried again");
+    drop(log);
+    // Where an end was cut off within a rotation, the newest file that is there has the chain's end.
+    let end = fs::read(&path).unwrap();
+    let end = end.trim_ascii_end().rsplit(|byte| *byte == b'\n').next();
+    let end = Link::of_line(end.unwrap()).unwrap();
+    fs::rename(&path, beside("3")).unwrap();
+    fs::remove_file(beside("1")).unwrap();
+    fs::remove_file(beside("2")).unwrap();
+    drop(RequestLogFile::open(settings.clone()).unwrap());
+    let log = RequestLogFile::open(settings).unwrap();
+    log.durable(&record("/40")).await.unwrap();
+    drop(log);
+    assert_eq!(verified(&path, end).seq, 41);
+}
+
+#[tokio::test]
+async fn a_long_last_line_is_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path());
+    let path = settings.path.clone();
+    for (number, length) in [(1, 10), (2, 70_000), (3, 3 << 20), (4, 10)] {
+        let log = RequestLogFile::open(settings.clone()).unwrap();
+        log.durable(&record(&"x".repeat(length))).await.unwrap();
+        drop(log);
+        assert_eq!(verified(&path, Link::START).seq, number);
+    }
+}
+
+#[tokio::test]
 async fn a_full_disk_refuses_and_takes_records_again_when_it_has_room() {
     let shared = Shared::new(State::after(Link::START));
     let shared = Arc::new(shared);
