@@ -9,6 +9,7 @@ mod body;
 mod cbor;
 mod choose;
 mod endpoint;
+mod error_code;
 mod fill;
 mod finish;
 mod hosts;
@@ -26,6 +27,7 @@ mod vocabulary;
 
 pub use action::{AccessLevel, Action, Actions};
 pub use endpoint::{CustomerHost, Endpoint, HostError, endpoint, scoped_endpoint};
+pub use error_code::error_code;
 pub use recognise::{protocol_of, recognise};
 pub use recognised::{Incoming, Recognised, Signing, SigningMethod, Unrecognised};
 pub use resource::Resource;

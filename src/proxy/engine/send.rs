@@ -9,6 +9,7 @@ use http_body_util::BodyExt as _;
 
 use super::{Call, Engine, account::Uploaded, body::Prepared, decide::Decided, sign::Unsigned};
 use crate::{
+    catalog::{Protocol, error_code},
     domain::RequestTarget,
     proxy::{
         answer::{Kind, Refusal},
@@ -76,7 +77,7 @@ impl Engine {
             let mut body = Some(body);
             if may_repeat && may_say_expired(head.status, &call.method) {
                 beginning = look_into(&mut body, host).await?;
-                if says_expired(&head.headers, &beginning) {
+                if says_expired(call.protocol, &head.headers, &beginning) {
                     tracing::info!(role = %decided.allowed.role(), "AWS takes the session for expired");
                     self.signing.forget(&decided.allowed, &session);
                     may_repeat = false;
@@ -128,16 +129,13 @@ async fn look_into(body: &mut Option<UpstreamBody>, host: &str) -> Result<Bytes,
     Ok(read.freeze())
 }
 
-/// `ExpiredToken` in XML, `ExpiredTokenException` in JSON, in CBOR and in a header: AWS's services use one of
-/// them for a session that was over before the request came.
-fn says_expired(headers: &HeaderMap, body: &[u8]) -> bool {
-    let has = |text: &[u8]| memchr::memmem::find(body, text).is_some();
-    headers
-        .get("x-amzn-errortype")
-        .is_some_and(|value| value.as_bytes().starts_with(b"ExpiredToken"))
-        || has(b"<Code>ExpiredToken</Code>")
-        || has(b"<Code>ExpiredTokenException</Code>")
-        || (has(b"__type") && has(b"ExpiredTokenException"))
+/// AWS's services have one code or the other for a session that was over before the request came.
+fn says_expired(protocol: Protocol, headers: &HeaderMap, body: &[u8]) -> bool {
+    let code = error_code(protocol, headers, body);
+    matches!(
+        code.as_deref(),
+        Some("ExpiredToken" | "ExpiredTokenException")
+    )
 }
 
 /// Takes out of an answer what is meant for one connection only (RFC 9110 §7.6.1).
