@@ -5,13 +5,14 @@ use std::{
     io::{self, Write as _},
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
 
 use super::outgoing::{Held, SpooledFile};
 
@@ -24,6 +25,12 @@ pub(super) enum CollectError {
     /// The client broke off.
     #[error("the request's body broke off: {0}")]
     Client(#[source] hyper::Error),
+    /// The client sends no more of it.
+    #[error("no more of the request's body came for {} seconds", .0.as_secs())]
+    Stalled(Duration),
+    /// Too many others are being kept.
+    #[error("{0} other requests' bodies are being kept until their hashes are known")]
+    Full(usize),
     /// The file that it was to be kept in.
     #[error("it cannot be kept in {}: {error}", directory.display())]
     Spool {
@@ -45,10 +52,13 @@ pub struct SpoolSettings {
     pub directory: PathBuf,
     /// How many are kept there at once.
     pub files: usize,
+    /// How long one waits until there is room for it.
+    pub wait: Duration,
 }
 
 impl SpoolSettings {
-    /// 1 MiB in memory, 128 MiB in files of `directory`, of which there are 16 at once.
+    /// 1 MiB in memory, 128 MiB in files of `directory`, of which there are 16 at once; a body waits for
+    /// 10 s to be one of them.
     #[must_use]
     pub const fn new(directory: PathBuf) -> Self {
         Self {
@@ -56,6 +66,7 @@ impl SpoolSettings {
             most: 128 * 1024 * 1024,
             directory,
             files: 16,
+            wait: Duration::from_secs(10),
         }
     }
 }
@@ -75,8 +86,14 @@ pub(super) async fn read(incoming: &mut Incoming, most: u64) -> Result<Bytes, Co
     Ok(whole.into_bytes())
 }
 
+/// How long nothing of a body may come.
+const STALL: Duration = Duration::from_secs(60);
+
 async fn next(incoming: &mut Incoming) -> Result<Option<Bytes>, CollectError> {
-    while let Some(frame) = incoming.frame().await {
+    while let Some(frame) = timeout(STALL, incoming.frame())
+        .await
+        .map_err(|_| CollectError::Stalled(STALL))?
+    {
         // A trailer is no part of what is hashed.
         if let Ok(data) = frame.map_err(CollectError::Client)?.into_data() {
             return Ok(Some(data));
@@ -160,11 +177,11 @@ impl Spool {
         mut hash: Context,
         beginning: Bytes,
     ) -> Result<(Held, [u8; 32]), CollectError> {
-        let place = Arc::clone(&self.files).acquire_owned().await;
-        let place = place.map_err(|error| CollectError::Spool {
-            directory: self.settings.directory.clone(),
-            error: io::Error::other(error),
-        })?;
+        let place = timeout(self.settings.wait, Arc::clone(&self.files).acquire_owned());
+        // The semaphore is never closed.
+        let Ok(Ok(place)) = place.await else {
+            return Err(CollectError::Full(self.settings.files));
+        };
         let directory = self.settings.directory.clone();
         let mut file = self
             .blocking(move || tempfile::tempfile_in(directory))

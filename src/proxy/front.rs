@@ -158,7 +158,7 @@ impl<A: Answer> WaysIn<A> {
         self.engine.turned_away(TurnedAway {
             peer,
             request_id,
-            method: head.method.clone(),
+            method: Some(head.method.clone()),
             // Without what stands before an `@`, which may be a password.
             host: named
                 .and_then(|host| host.rsplit('@').next())
@@ -168,6 +168,19 @@ impl<A: Answer> WaysIn<A> {
             known,
         });
         refusal.answer(head, request_id)
+    }
+
+    /// Records what the HTTP library has answered itself, with 400 and no more: it could not be read.
+    pub(super) fn unreadable(&self, error: &hyper::Error, peer: SocketAddr, known: bool) {
+        self.engine.turned_away(TurnedAway {
+            peer,
+            request_id: self.request_id(),
+            method: None,
+            host: None,
+            status: StatusCode::BAD_REQUEST,
+            reason: format!("the request is not HTTP/1.1: {error}").into(),
+            known,
+        });
     }
 
     /// A request inside a tunnel: it is for the tunnel's host, and signed with the proxy's key if at all.

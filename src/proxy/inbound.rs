@@ -87,8 +87,8 @@ pub struct TurnedAway {
     pub peer: SocketAddr,
     /// Names it in the answer.
     pub request_id: RequestId,
-    /// Its method; `CONNECT` for a tunnel.
-    pub method: http::Method,
+    /// Its method; `CONNECT` for a tunnel; `None` where it could not be read.
+    pub method: Option<http::Method>,
     /// The host that it named, as far as it could be read; at most 255 characters.
     pub host: Option<String>,
     /// What it was answered.

@@ -204,6 +204,7 @@ pub(super) async fn serve_http<A, S>(
     let (framed, framing) = Framed::new(stream, limits.head);
     let requests = AtomicU64::new(0);
     let stopping = stop.clone();
+    let inside = matches!(place, Place::Inside(_));
     let service = service_fn(|request: Request<Incoming>| {
         let number = requests.fetch_add(1, Ordering::Relaxed) + 1;
         let (ways, place, framing) = (&ways, place.clone(), &framing);
@@ -236,6 +237,9 @@ pub(super) async fn serve_http<A, S>(
         }
     };
     if let Err(error) = ended {
+        if error.is_parse() {
+            ways.unreadable(&error, peer, inside);
+        }
         tracing::debug!(%peer, %error, "a connection broke off");
     }
 }

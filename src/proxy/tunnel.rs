@@ -143,7 +143,7 @@ impl<A: Answer> Opened<A> {
         self.ways.engine.turned_away(TurnedAway {
             peer: self.peer,
             request_id: self.request_id,
-            method: Method::CONNECT,
+            method: Some(Method::CONNECT),
             host: Some(name.unwrap_or_else(|| host.to_owned())),
             status: StatusCode::MISDIRECTED_REQUEST,
             reason: reason.into(),

@@ -1,7 +1,6 @@
 //! The record of one request, from its head to the end of its answer.
 
 use std::{
-    borrow::Cow,
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
@@ -26,6 +25,12 @@ use crate::{
 
 /// Resources that a record names; few requests act on more.
 const MOST_RESOURCES: usize = 100;
+
+/// The longest text of a record that a client chooses, in bytes, and the most that all of a request's
+/// resources may have: a record has to stay small whatever is sent. Of Amazon S3's paths, whose keys have up
+/// to 1,024 bytes, nothing is lost.
+const LONGEST: usize = 4096;
+const LONGEST_RESOURCES: usize = 64 * 1024;
 
 /// The record of a request that is being answered. However the request ends, one record of its end is
 /// written: where this is dropped before, the client has gone away.
@@ -59,7 +64,7 @@ impl Account {
         record.way = way.name();
         way.host().unwrap_or_default().clone_into(&mut record.host);
         parts.method.as_str().clone_into(&mut record.method);
-        parts.uri.path().clone_into(&mut record.path);
+        record.path = bounded(parts.uri.path());
         Self {
             record: Box::new(record),
             log: Arc::clone(&engine.log),
@@ -74,7 +79,7 @@ impl Account {
     /// The request is for this host and path.
     pub(super) fn is_for(&mut self, host: &str, path: &str) {
         host.clone_into(&mut self.record.host);
-        path.clone_into(&mut self.record.path);
+        self.record.path = bounded(path);
     }
 
     /// The catalog says what the request does.
@@ -89,10 +94,18 @@ impl Account {
             .actions
             .extend(actions.map(|action| action.to_string().into()));
         record.resources.clear();
-        let resources = recognised.resources.iter().take(MOST_RESOURCES);
-        record
-            .resources
-            .extend(resources.map(|one| one.arn().to_owned()));
+        let mut room = LONGEST_RESOURCES;
+        for one in recognised.resources.iter().take(MOST_RESOURCES) {
+            let Some(left) = room.checked_sub(one.arn().len().min(LONGEST)) else {
+                break;
+            };
+            room = left;
+            record.resources.push(bounded(one.arn()));
+        }
+        let more = recognised.resources.len() - record.resources.len();
+        if more > 0 {
+            record.resources.push(format!("and {more} more"));
+        }
     }
 
     /// It is signed with this session.
@@ -106,7 +119,7 @@ impl Account {
 
     /// It is not answered by AWS.
     pub(super) fn refused(mut self, refusal: &Refusal, status: StatusCode) {
-        self.record.reason = Some(refusal.message.to_string());
+        self.record.reason = Some(bounded(&refusal.message));
         self.record.status = Some(status.as_u16());
         if refusal.is_decision() {
             self.record.decision = "block";
@@ -130,7 +143,7 @@ impl Account {
     fn broken(&mut self, reason: String) {
         if self.is_open {
             self.record.phase = RequestPhase::Broken;
-            self.record.reason = Some(reason);
+            self.record.reason = Some(bounded(&reason));
             self.metrics.broken();
             self.finish();
         }
@@ -158,6 +171,15 @@ impl Drop for Account {
     fn drop(&mut self) {
         self.broken("the client went away".to_owned());
     }
+}
+
+/// The beginning of a text, marked where that is not all of it.
+fn bounded(text: &str) -> String {
+    if text.len() <= LONGEST {
+        return text.to_owned();
+    }
+    let end = text.floor_char_boundary(LONGEST);
+    format!("{}… and {} bytes more", &text[..end], text.len() - end)
 }
 
 fn record(engine: &Engine, request_id: RequestId, peer: SocketAddr) -> RequestRecord {
@@ -193,10 +215,12 @@ fn record(engine: &Engine, request_id: RequestId, peer: SocketAddr) -> RequestRe
 /// Records a request that was not let in.
 pub(super) fn record_turned_away(engine: &Engine, refusal: TurnedAway) {
     let mut record = record(engine, refusal.request_id, refusal.peer);
-    refusal.method.as_str().clone_into(&mut record.method);
+    if let Some(method) = &refusal.method {
+        record.method = bounded(method.as_str());
+    }
     record.host = refusal.host.unwrap_or_default();
     record.status = Some(refusal.status.as_u16());
-    record.reason = Some(Cow::into_owned(refusal.reason));
+    record.reason = Some(bounded(&refusal.reason));
     engine.log.later(&record);
 }
 

@@ -153,7 +153,7 @@ fn read_twice() -> Refusal {
     Refusal::new(Kind::Internal, "the request's body was read already")
 }
 
-fn broken(error: &CollectError) -> Refusal {
+pub(super) fn broken(error: &CollectError) -> Refusal {
     match error {
         CollectError::TooLong(most) => Refusal::new(
             Kind::Invalid {
@@ -168,6 +168,14 @@ fn broken(error: &CollectError) -> Refusal {
             ),
         ),
         CollectError::Client(_) => Refusal::invalid("IncompleteBody", error.to_string()),
+        CollectError::Stalled(_) => Refusal::new(
+            Kind::Invalid {
+                code: "RequestTimeout",
+                status: StatusCode::BAD_REQUEST,
+            },
+            error.to_string(),
+        ),
+        CollectError::Full(_) => Refusal::new(Kind::Unreachable, error.to_string()),
         CollectError::Spool { .. } => {
             tracing::error!(%error, "a request's body cannot be kept");
             Refusal::new(

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::header;
 
-use super::{Call, Engine, Head};
+use super::{Call, Engine, Head, body::broken};
 use crate::{
     catalog::{Recognised, Unrecognised, recognise},
     policy::{Allowed, Decision, Question, Recognition},
@@ -133,6 +133,6 @@ async fn read(call: &mut Call, head: &Head) -> Result<Bytes, Refusal> {
             "what this request does depends on its body, which is longer than 1 MiB and is not looked \
              into; allow the operation on all resources, or send smaller requests",
         )),
-        Err(error) => Err(Refusal::invalid("IncompleteBody", error.to_string())),
+        Err(error) => Err(broken(&error)),
     }
 }
