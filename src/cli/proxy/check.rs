@@ -167,13 +167,21 @@ fn request(args: &Args, url: &str, context: &Context) -> Outcome {
         Err(Unrecognised::NeedsBody) if sent.body.is_none() => (Recognition::Body, None),
         Err(why) => (Recognition::Unknown, Some(why.to_string())),
     };
-    let explanation = rules.explain(&Question {
+    let mut explanation = rules.explain(&Question {
         recognition,
         host: sent.endpoint.host(),
         method: &args.method,
         target: &sent.target,
         region: sent.endpoint.region(),
     });
+    // Nobody knows what it does, so the proxy does not ask the rules.
+    if let Some(why) = &unknown {
+        explanation.decision = "block";
+        explanation.rule = None;
+        explanation.rule_line = None;
+        explanation.reason.clone_from(why);
+        explanation.suggestion = None;
+    }
     if context.printer.json {
         let mut report = json!(explanation);
         report["unrecognised"] = json!(unknown);
