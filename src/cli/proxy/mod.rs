@@ -4,6 +4,7 @@ mod ca;
 mod check;
 mod env;
 mod exec;
+mod log;
 mod rules;
 mod serve;
 mod start;
@@ -37,6 +38,7 @@ enum Command {
     Env(env::Args),
     Ca(ca::Args),
     Check(Box<check::Args>),
+    Log(log::Args),
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Outcome {
@@ -46,6 +48,7 @@ pub(super) fn run(args: Args, context: &Context) -> Outcome {
         Command::Env(args) => env::run(&args, context),
         Command::Ca(args) => ca::run(&args, context),
         Command::Check(args) => check::run(&args, context),
+        Command::Log(args) => log::run(&args, context),
     }
 }
 

@@ -62,16 +62,27 @@ impl Link {
         #[derive(Deserialize)]
         struct Line {
             seq: u64,
-            chain: String,
         }
+        let line_hash = hash_of(line)?.1;
         let line: Line = serde_json::from_slice(line).ok()?;
-        let mut hash = [0; 32];
-        hex::decode_to_slice(line.chain, &mut hash).ok()?;
         Some(Self {
             seq: line.seq,
-            hash,
+            hash: line_hash,
         })
     }
+}
+
+/// The part of a line that its hash is over, and that hash as the line has it; `None` where the line
+/// does not end as [`Link::append`] ends one. Nothing may stand behind the hash, which does not cover it.
+fn hash_of(line: &[u8]) -> Option<(&[u8], [u8; 32])> {
+    let at = memchr::memmem::rfind(line, MEMBER)?;
+    let digits = line[at + MEMBER.len()..].strip_suffix(b"\"}")?;
+    if digits.iter().any(u8::is_ascii_uppercase) {
+        return None;
+    }
+    let mut hash = [0; 32];
+    hex::decode_to_slice(digits, &mut hash).ok()?;
+    Some((&line[..at], hash))
 }
 
 fn after(previous: &[u8; 32], line: &[u8]) -> [u8; 32] {
@@ -84,11 +95,25 @@ fn after(previous: &[u8; 32], line: &[u8]) -> [u8; 32] {
     hash
 }
 
-/// Checks a line against the one before it, as whoever reads the log can.
-#[cfg(test)]
-pub(super) fn follows(previous: Link, line: &[u8]) -> Option<Link> {
-    let found = Link::of_line(line)?;
-    let at = memchr::memmem::rfind(line, MEMBER)?;
-    (found.seq == previous.seq + 1 && after(&previous.hash, &line[..at]) == found.hash)
-        .then_some(found)
+/// How a line is no next line of a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Broken {
+    /// It is no record of this program.
+    Foreign,
+    /// It is one, of another place.
+    Place(Link),
+    /// It has the right place, and its hash is not that of its content and the line before it.
+    Hash(Link),
+}
+
+/// Reads a line, without its line break, as the next one after `previous`, as whoever reads the log can.
+pub(super) fn follows(previous: Link, line: &[u8]) -> Result<Link, Broken> {
+    let found = Link::of_line(line).ok_or(Broken::Foreign)?;
+    if previous.seq.checked_add(1) != Some(found.seq) {
+        return Err(Broken::Place(found));
+    }
+    match hash_of(line) {
+        Some((covered, _)) if after(&previous.hash, covered) == found.hash => Ok(found),
+        _ => Err(Broken::Hash(found)),
+    }
 }

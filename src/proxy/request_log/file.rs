@@ -41,7 +41,7 @@ pub enum OpenError {
 /// How much of a file's end is read at first to find its last line. Records are shorter as a rule.
 const USUAL_END: u64 = 64 * 1024;
 /// The longest line that is looked for; no record is as long.
-const LONGEST_LINE: u64 = 16 * 1024 * 1024;
+pub(super) const LONGEST_LINE: u64 = 16 * 1024 * 1024;
 
 /// The file.
 pub(super) struct LogFile {
@@ -218,7 +218,7 @@ impl LogFile {
 }
 
 /// `PATH.NUMBER`.
-fn older(path: &Path, number: u32) -> PathBuf {
+pub(super) fn older(path: &Path, number: u32) -> PathBuf {
     beside(path, &number.to_string())
 }
 

@@ -6,9 +6,12 @@
 //!   synced where somebody waits for it.
 //! - `file` is the file itself: what is in it at start, its end, its rotation.
 //! - `chain` is what a line looks like and how it hangs on the one before it.
+//! - `verify` checks a log that was written, in all the files of its `series`.
 
 mod chain;
 mod file;
+mod series;
+mod verify;
 mod writer;
 
 use std::{
@@ -27,6 +30,8 @@ use self::{
 use crate::ports::{LogError, RequestLog, RequestRecord};
 
 pub use file::OpenError;
+pub use series::{log_name, request_logs_in};
+pub use verify::{LogFinding, LogFindingKind, VerifiedFile, VerifiedLog, verify_request_log};
 
 /// Where and how large the log is.
 #[derive(Clone, Debug)]
@@ -149,3 +154,5 @@ impl Shared {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod verify_test;

@@ -16,7 +16,7 @@ use crate::{
     proxy::{
         AuthorityError, Engine, EngineParts, Leaves, Limits, NotLoopback, ProxyKey, SpoolSettings,
         WaysIn, check_listen,
-        request_log::{OpenError, RequestLogFile, RequestLogSettings},
+        request_log::{OpenError, RequestLogFile, RequestLogSettings, log_name},
         serve,
         upstream::{RootsError, SystemResolver, Upstream, UpstreamSettings},
     },
@@ -28,7 +28,7 @@ pub use state::{ProxyState, Running, StateError};
 const AUTHORITY_CHECK: Duration = Duration::from_hours(1);
 
 /// How many proxies of one directory can record at once, each in a file of its own.
-const MOST_LOGS: usize = 100;
+const MOST_LOGS: u32 = 100;
 
 /// Why the proxy does not start.
 #[derive(Debug, thiserror::Error)]
@@ -215,11 +215,8 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
 fn open_log(state: &ProxyState) -> Result<RequestLogFile, OpenError> {
     let mut number = 1;
     loop {
-        let name = match number {
-            1 => "requests.jsonl".to_owned(),
-            number => format!("requests-{number}.jsonl"),
-        };
-        match RequestLogFile::open(RequestLogSettings::new(state.path(&name))) {
+        let path = state.path(&log_name(number));
+        match RequestLogFile::open(RequestLogSettings::new(path)) {
             Err(OpenError::InUse(_)) if number < MOST_LOGS => number += 1,
             opened => return opened,
         }

@@ -32,6 +32,8 @@ fn help_of_every_command() {
         "proxy exec",
         "proxy env",
         "proxy ca",
+        "proxy log",
+        "proxy log verify",
         "sts serve",
         "admin audit join-cloudtrail",
         "completions",

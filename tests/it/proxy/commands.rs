@@ -22,10 +22,10 @@ const ROLE: &str = "arn:aws:iam::123456789012:role/agent";
 const RULES: &str = "default_region = \"eu-central-1\"\n\n[[use]]\npreset = \"read-only:s3\"\n";
 
 /// An enrolled environment with a rules file. Nothing here asks its provider for a token.
-struct Place(TempDir);
+pub(super) struct Place(TempDir);
 
 impl Place {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let key = PrivateKey::generate(SigningAlgorithm::Es256).unwrap();
         let issuer = "http://127.0.0.1:1";
@@ -43,15 +43,15 @@ impl Place {
         Self(dir)
     }
 
-    fn home(&self) -> PathBuf {
+    pub(super) fn home(&self) -> PathBuf {
         self.0.path().join("idp")
     }
 
-    fn state(&self, name: &str) -> PathBuf {
+    pub(super) fn state(&self, name: &str) -> PathBuf {
         self.home().join("proxy").join(name)
     }
 
-    fn idp(&self, arguments: &[&str]) -> Command {
+    pub(super) fn idp(&self, arguments: &[&str]) -> Command {
         let mut command = clean_command(env!("CARGO_BIN_EXE_idp"));
         command
             .env("IDP_HOME", self.home())
@@ -63,7 +63,7 @@ impl Place {
         command
     }
 
-    fn exec(&self, options: &[&str], command: &[&str]) -> Output {
+    pub(super) fn exec(&self, options: &[&str], command: &[&str]) -> Output {
         let mut arguments = vec!["proxy", "exec"];
         arguments.extend(options);
         arguments.push("--");

@@ -2,4 +2,5 @@
 
 mod commands;
 mod engine;
+mod log;
 mod ways_in;
