@@ -12,6 +12,7 @@ use crate::{
         context::Context,
         exit::ExitCode,
         failure::{Failure, Outcome},
+        input,
     },
     domain::{RequestTarget, RoleArn},
     policy::{Explanation, Finding, Question, Recognition, Rules, Severity},
@@ -284,11 +285,7 @@ fn body(path: &std::path::Path) -> Outcome<Vec<u8>> {
     } else {
         std::fs::File::open(path).and_then(|file| file.take(MOST_BODY + 1).read_to_end(&mut bytes))
     };
-    let from = path.display();
-    read.map_err(|error| {
-        let error = anyhow::Error::new(error).context(format!("cannot read the body from {from}"));
-        Failure::new(ExitCode::Other, error)
-    })?;
+    read.map_err(|error| input::unreadable(path, "body", error))?;
     if bytes.len() as u64 > MOST_BODY {
         return Err(Failure::new(
             ExitCode::Refused,

@@ -180,7 +180,7 @@ fn says_what_is_wrong_with_garbage() {
     place
         .idp(["token", "--decode", "/nonexistent"])
         .assert()
-        .code(1)
+        .code(2)
         .stderr(contains("cannot read the token from /nonexistent"));
 }
 
