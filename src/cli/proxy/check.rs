@@ -231,7 +231,18 @@ fn sent(args: &Args, url: &str, rules: &Rules) -> Outcome<Sent> {
                 "{host} is no host of AWS; connections to it pass through unread, by tunnel_hosts"
             )));
         }
-        Err(error) => return Err(Failure::new(ExitCode::Refused, error)),
+        Err(error) => {
+            let help = match &error {
+                HostError::Customer(_) => Some("list it in `customer_hosts` of the rules file"),
+                HostError::NotAws { .. } => Some(
+                    "to let connections to it pass through unread, list it in `tunnel_hosts` of the rules \
+                     file",
+                ),
+                _ => None,
+            };
+            let failure = Failure::new(ExitCode::Refused, error);
+            return Err(help.into_iter().fold(failure, Failure::help));
+        }
     };
     let path = if path.starts_with('/') {
         path.to_owned()

@@ -32,6 +32,7 @@ fn help_of_every_command() {
         "proxy exec",
         "proxy env",
         "proxy ca",
+        "proxy check",
         "proxy log",
         "proxy log verify",
         "sts serve",

@@ -1,5 +1,6 @@
 //! The signing proxy.
 
+mod check;
 mod commands;
 mod engine;
 mod log;
