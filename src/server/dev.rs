@@ -14,7 +14,8 @@ use tokio::sync::watch;
 use url::Url;
 
 use super::{
-    Server, StartError,
+    DevLockError, Server, StartError,
+    dev_lock::DevLock,
     listener::{Bound, bind},
 };
 use crate::{
@@ -57,6 +58,9 @@ pub enum DevError {
     /// The server.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// Another process uses the directory.
+    #[error(transparent)]
+    Lock(#[from] DevLockError),
     /// A file or directory.
     #[error(transparent)]
     Access(#[from] AccessError),
@@ -158,10 +162,11 @@ pub struct Dev {
     server: Server,
     bound: Bound,
     sts: Arc<LocalSts>,
+    lock: DevLock,
 }
 
 impl Dev {
-    /// Makes what is missing in `dir` and listens on the loopback `port` (any free one for 0).
+    /// Takes `dir`, makes what is missing in it and listens on the loopback `port` (any free one for 0).
     ///
     /// # Errors
     /// See [`DevError`].
@@ -173,6 +178,7 @@ impl Dev {
     ) -> Result<Self, DevError> {
         create_private_dir(dir)?;
         let dir = DevDir(fs::canonicalize(dir)?);
+        let lock = DevLock::acquire(dir.path())?;
         create_private_dir(&dir.path().join("aws"))?;
         let bound = bind((Ipv4Addr::LOCALHOST, port).into())
             .await
@@ -198,6 +204,7 @@ impl Dev {
             server,
             bound,
             sts: Arc::new(sts),
+            lock,
         })
     }
 
@@ -239,7 +246,9 @@ impl Dev {
     /// See [`StartError`].
     pub async fn run(self, stop: watch::Receiver<bool>) -> Result<(), StartError> {
         let sts = Router::new().nest_service("/sts", http::sts_router(self.sts));
-        self.server.run(self.bound, sts, stop).await
+        let served = self.server.run(self.bound, sts, stop).await;
+        drop(self.lock);
+        served
     }
 }
 

@@ -3,6 +3,7 @@
 mod audit_access;
 mod build;
 mod dev;
+mod dev_lock;
 mod key_file;
 mod listener;
 mod log;
@@ -20,6 +21,7 @@ mod vault;
 pub use audit_access::{AuditAccess, open_audit};
 pub use build::{Server, StartError};
 pub use dev::{Dev, DevDir, DevError, ROLE_ARN};
+pub use dev_lock::DevLockError;
 pub use key_file::KeyFileError;
 pub use listener::{Bound, ListenError, bind};
 pub use log::{Log, LogError, start_log};

@@ -112,6 +112,30 @@ fn a_taken_port_is_named_with_the_cure() {
 }
 
 #[test]
+fn a_directory_is_one_demonstrations_at_a_time() {
+    let mut dev = Dev::start();
+    let files = || {
+        ["env", "identity.json", "aws/credentials"]
+            .map(|name| std::fs::read(dev.path().join(name)).unwrap())
+    };
+    let before = files();
+    let second = Ran::of(
+        clean_command(IDP)
+            .args(["dev", "--once", "--port", "0", "--dir"])
+            .arg(dev.path()),
+    );
+    second.exits(1).says(&[
+        &format!("is in use by process {} (idp dev)", dev.id()),
+        "--dir",
+    ]);
+    assert_eq!(files(), before);
+    dev.run("idp token").ok();
+    // What a process leaves behind that was killed is in nobody's way.
+    dev.kill_and_restart();
+    dev.run("idp token").ok();
+}
+
+#[test]
 fn the_aws_cli_answers_with_the_assumed_role() {
     if python().is_none() {
         return;

@@ -40,6 +40,17 @@ impl Dev {
         self.server = start(self.dir.path(), port);
     }
 
+    /// Its process.
+    pub(super) fn id(&self) -> u32 {
+        self.server.id()
+    }
+
+    /// Ends it with `SIGKILL` and starts it again.
+    pub(super) fn kill_and_restart(&mut self) {
+        self.server.kill();
+        self.server = start(self.dir.path(), "0");
+    }
+
     /// `DIR`, which is the environment's `IDP_HOME`.
     pub(super) fn path(&self) -> PathBuf {
         self.dir.path().join("d")
