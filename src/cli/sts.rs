@@ -62,7 +62,8 @@ impl From<StsError> for Failure {
             StsError::Read { .. } => Self::new(ExitCode::Usage, error).help(
                 "name a file that is there and that you can read; `idp sts serve --help` shows its form",
             ),
-            StsError::Roles { .. } => Self::new(ExitCode::Usage, error),
+            StsError::Roles { .. } => Self::new(ExitCode::Usage, error)
+                .help("`idp sts serve --help` shows the form of the file"),
             StsError::Listen(_) => Self::new(ExitCode::Other, error)
                 .help("choose another port with --port, or any free one with --port 0"),
             StsError::Io(_) => Self::new(ExitCode::Other, error),
@@ -97,7 +98,8 @@ async fn serve(args: &ServeArgs, context: &Context) -> Outcome {
         tell(printer, refusal, request_id);
     });
     let file = args.roles.display().to_string();
-    let on_change = |change| match change {
+    let on_change = |change| {
+        match change {
         RolesChange::Taken { providers, roles } => {
             printer.note(&format!(
                 "read {file} again: {providers} providers, {roles} roles"
@@ -106,6 +108,11 @@ async fn serve(args: &ServeArgs, context: &Context) -> Outcome {
         RolesChange::Refused(error) => {
             printer.warn(&format!("{error}\ngoing on with what it held before"));
         }
+        RolesChange::Gone => printer.warn(&format!(
+            "the roles file {file} is not there any more\ngoing on with what it held before; put it back \
+             and it is read again"
+        )),
+    }
     };
     sts.run(on_refusal, on_change, stop).await;
     Ok(())

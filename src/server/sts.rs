@@ -24,6 +24,9 @@ use crate::{
 /// How often the roles file is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// After how many looks a file that is not there is gone.
+const GONE: u32 = 3;
+
 /// The largest roles file, in bytes.
 const MOST_BYTES: u64 = 16 * 1024 * 1024;
 
@@ -72,6 +75,8 @@ pub enum RolesChange {
     },
     /// It was not; the STS goes on with what it had.
     Refused(StsError),
+    /// It is not there any more; the STS goes on with what it had, and takes the file when it is back.
+    Gone,
 }
 
 /// The local STS, ready to run.
@@ -148,8 +153,13 @@ impl StandaloneSts {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;
-                if !file.has_changed() {
-                    continue;
+                match file.look() {
+                    Look::Same => continue,
+                    Look::Gone => {
+                        on_change(RolesChange::Gone);
+                        continue;
+                    }
+                    Look::Changed => {}
                 }
                 on_change(match file.read() {
                     Ok(roles) => {
@@ -179,6 +189,17 @@ fn counts(roles: &Roles) -> (usize, usize) {
 struct RolesFile {
     path: PathBuf,
     seen: Option<(SystemTime, u64)>,
+    /// How often in a row it was not there.
+    absent: u32,
+}
+
+/// What became of the file since the last look.
+#[derive(Debug, PartialEq, Eq)]
+enum Look {
+    Same,
+    Changed,
+    /// It has been away for a while, which is told once.
+    Gone,
 }
 
 impl RolesFile {
@@ -186,6 +207,7 @@ impl RolesFile {
         Self {
             path: path.to_owned(),
             seen: None,
+            absent: 0,
         }
     }
 
@@ -194,10 +216,23 @@ impl RolesFile {
         Some((metadata.modified().ok()?, metadata.len()))
     }
 
-    /// A file that is away for a moment, as while an editor replaces it, has not changed.
-    fn has_changed(&self) -> bool {
-        let stamp = self.stamp();
-        stamp.is_some() && stamp != self.seen
+    /// A file that is away for a moment, as while an editor replaces it, has not changed. One that was gone is
+    /// read when it is back, whatever it looks like.
+    fn look(&mut self) -> Look {
+        let Some(stamp) = self.stamp() else {
+            self.absent = self.absent.saturating_add(1);
+            if self.absent == GONE {
+                self.seen = None;
+                return Look::Gone;
+            }
+            return Look::Same;
+        };
+        self.absent = 0;
+        if self.seen == Some(stamp) {
+            Look::Same
+        } else {
+            Look::Changed
+        }
     }
 
     fn read(&mut self) -> Result<Roles, StsError> {
@@ -215,5 +250,34 @@ impl RolesFile {
             path: self.path.clone(),
             error,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_gone_is_told_once_and_read_when_it_is_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("roles.json");
+        let text = r#"{"account": "000000000000"}"#;
+        fs::write(&path, text).unwrap();
+        let mut file = RolesFile::new(&path);
+        file.read().unwrap();
+        assert_eq!(file.look(), Look::Same);
+        let away = dir.path().join("away");
+        fs::rename(&path, &away).unwrap();
+        assert_eq!([file.look(), file.look()], [Look::Same, Look::Same]);
+        // An editor that was quick.
+        fs::rename(&away, &path).unwrap();
+        assert_eq!(file.look(), Look::Same);
+        fs::rename(&path, &away).unwrap();
+        let looks = [file.look(), file.look(), file.look(), file.look()];
+        assert_eq!(looks, [Look::Same, Look::Same, Look::Gone, Look::Same]);
+        fs::rename(&away, &path).unwrap();
+        assert_eq!(file.look(), Look::Changed);
+        file.read().unwrap();
+        assert_eq!(file.look(), Look::Same);
     }
 }

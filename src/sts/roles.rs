@@ -165,12 +165,21 @@ impl<'a> Place<'a> {
     }
 }
 
+/// What to do about a file that cannot be read as a whole.
+fn cure(error: &serde_json::Error) -> &'static str {
+    if error.is_data() {
+        "write {\"account\": \"000000000000\", \"providers\": […], \"roles\": […]}"
+    } else {
+        "that place is not JSON: look there for a missing quote, comma or bracket"
+    }
+}
+
 impl Roles {
     /// Reads a roles file: `{"account", "providers": [{"url", "client_ids"}], "roles": [{"name",
     /// "trust_policy", "max_session_duration"}]}`. All errors are reported together.
     pub fn parse(text: &str) -> Result<Self, RolesError> {
         let file: File<'_> = serde_json::from_str(text).map_err(|error| RolesError {
-            problems: vec![error.to_string()],
+            problems: vec![format!("{error}; {}", cure(&error))],
         })?;
         let mut problems = Vec::new();
         if file.account.len() != 12 || !file.account.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -235,8 +235,12 @@ fn a_local_sts_takes_generated_policies_and_tells_why_it_refuses() {
     login("ci").exits(5);
     sts.says("this STS has no role arn:aws:iam::000000000000:role/ci");
     fs::write(&roles, "{\n\"acount\": 7}").unwrap();
-    sts.says("unknown field `acount`, expected one of `account`, `providers`, `roles` at line 2");
+    sts.says("unknown field `acount`, expected one of `account`, `providers`, `roles` at line 2 column 8; write");
     sts.says("going on with what it held before");
+    fs::remove_file(&roles).unwrap();
+    sts.says("is not there any more\ngoing on with what it held before");
+    fs::write(&roles, "{").unwrap();
+    sts.says("that place is not JSON");
 }
 
 #[test]
@@ -261,6 +265,11 @@ fn a_roles_file_that_is_wrong_is_refused_with_its_lines() {
     serve(&file).exits(2).says(&[
         "line 3: providers[0].url: an issuer must be an https URL",
         "line 7: roles[0].max_session_duration: 1 is out of bounds",
+    ]);
+    fs::write(&file, "").unwrap();
+    serve(&file).exits(2).says(&[
+        "is not a roles file:\nEOF while parsing a value at line 1 column 0; that place is not JSON",
+        "help: `idp sts serve --help`",
     ]);
     serve(&place.path().join("absent"))
         .exits(2)
