@@ -14,8 +14,8 @@ use futures_util::stream::try_unfold;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    authentication::{Admin, Id},
-    page::{Items, Paging, Parameters},
+    authentication::{Admin, Asking, Id},
+    page::{Items, Named, Paging, Parameters},
 };
 use crate::{
     domain::{AuditChain, AuditFilter, AuditLine, OrganizationId, PublicJwk, Timestamp},
@@ -36,6 +36,18 @@ pub(super) struct FilterQuery {
     request_id: Option<String>,
     since: Option<String>,
     until: Option<String>,
+}
+
+impl Named for FilterQuery {
+    const NAMES: &'static [&'static str] = &[
+        "actor",
+        "action",
+        "target",
+        "outcome",
+        "request_id",
+        "since",
+        "until",
+    ];
 }
 
 impl FilterQuery {
@@ -119,21 +131,20 @@ async fn find(
     Ok(Json(Items::new(records, found.next)))
 }
 
+/// A page of what meets the conditions.
+type Filtered = (Paging<i64>, Parameters<FilterQuery>);
+
 pub(super) async fn list(
     State(app): AppState,
-    Admin(admin): Admin,
+    Asking(admin, (paging, Parameters(filter))): Asking<Filtered>,
     Id(organization): Id<OrganizationId>,
-    paging: Paging<i64>,
-    Parameters(filter): Parameters<FilterQuery>,
 ) -> Result<Json<Items<AuditLine>>, HttpError> {
     find(&app, &admin, Some(organization), &paging, filter).await
 }
 
 pub(super) async fn list_system(
     State(app): AppState,
-    Admin(admin): Admin,
-    paging: Paging<i64>,
-    Parameters(filter): Parameters<FilterQuery>,
+    Asking(admin, (paging, Parameters(filter))): Asking<Filtered>,
 ) -> Result<Json<Items<AuditLine>>, HttpError> {
     find(&app, &admin, None, &paging, filter).await
 }
@@ -164,8 +175,7 @@ pub(super) async fn system_chain(
 
 pub(super) async fn chains(
     State(app): AppState,
-    Admin(admin): Admin,
-    paging: Paging<OrganizationId>,
+    Asking(admin, paging): Asking<Paging<OrganizationId>>,
 ) -> Result<Json<Items<ChainView>>, HttpError> {
     let rows = app.service.audit_chains(&admin, paging.page()).await?;
     let limit = usize::try_from(paging.limit()).unwrap_or(usize::MAX);
@@ -179,6 +189,10 @@ pub(super) async fn chains(
 #[derive(Deserialize)]
 pub(super) struct ExportQuery {
     after: Option<i64>,
+}
+
+impl Named for ExportQuery {
+    const NAMES: &'static [&'static str] = &["after"];
 }
 
 /// A chain as JSON lines. It is read page by page as the client takes it, so that it may be of any
@@ -218,17 +232,15 @@ async fn stream(
 
 pub(super) async fn export(
     State(app): AppState,
-    Admin(admin): Admin,
+    Asking(admin, Parameters(query)): Asking<Parameters<ExportQuery>>,
     Id(organization): Id<OrganizationId>,
-    Parameters(query): Parameters<ExportQuery>,
 ) -> Result<impl IntoResponse, HttpError> {
     stream(app, admin, Some(organization), query).await
 }
 
 pub(super) async fn export_system(
     State(app): AppState,
-    Admin(admin): Admin,
-    Parameters(query): Parameters<ExportQuery>,
+    Asking(admin, Parameters(query)): Asking<Parameters<ExportQuery>>,
 ) -> Result<impl IntoResponse, HttpError> {
     stream(app, admin, None, query).await
 }

@@ -12,6 +12,7 @@ use axum::{
     response::Response,
 };
 
+use super::page::{Query, refuse_others};
 use crate::{
     domain::SecretString,
     http::{
@@ -22,34 +23,53 @@ use crate::{
     service::Administrator,
 };
 
-/// Somebody who presented a valid administrator token.
+/// Somebody who presented a valid administrator token, and no query.
 pub(super) struct Admin(pub(super) Administrator);
 
 impl FromRequestParts<Arc<App>> for Admin {
     type Rejection = HttpError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, HttpError> {
-        let Context(context) = Context::from_request_parts(parts, app).await?;
-        let token = parts
-            .headers
-            .get(AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            .map(|(_, token)| SecretString::from(token.trim()))
-            .ok_or_else(HttpError::unauthenticated)?;
-        let admin = app
-            .service
-            .authenticate_admin(&token, context)
-            .await?
-            .ok_or_else(HttpError::unauthenticated)?;
-        app.service.admit(&admin)?;
-        if let Some(slot) = parts.extensions.get::<Slot>() {
-            // Filled once: a request has one extractor of this kind.
-            let _ = slot.0.set(admin);
-        }
+        let admin = authenticate(parts, app).await?;
+        refuse_others(&parts.uri, &[])?;
         Ok(Self(admin))
     }
+}
+
+/// Somebody who presented a valid administrator token, and what the query asks for.
+pub(super) struct Asking<Q>(pub(super) Administrator, pub(super) Q);
+
+impl<Q: Query> FromRequestParts<Arc<App>> for Asking<Q> {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, HttpError> {
+        let admin = authenticate(parts, app).await?;
+        refuse_others(&parts.uri, &Q::names())?;
+        Ok(Self(admin, Q::read(&parts.uri)?))
+    }
+}
+
+async fn authenticate(parts: &mut Parts, app: &Arc<App>) -> Result<Administrator, HttpError> {
+    let Context(context) = Context::from_request_parts(parts, app).await?;
+    let token = parts
+        .headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| SecretString::from(token.trim()))
+        .ok_or_else(HttpError::unauthenticated)?;
+    let admin = app
+        .service
+        .authenticate_admin(&token, context)
+        .await?
+        .ok_or_else(HttpError::unauthenticated)?;
+    app.service.admit(&admin)?;
+    if let Some(slot) = parts.extensions.get::<Slot>() {
+        // Filled once: a request has one extractor of this kind.
+        let _ = slot.0.set(admin);
+    }
+    Ok(admin)
 }
 
 /// Where the administrator of a request is remembered until it is answered.

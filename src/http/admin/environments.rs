@@ -10,8 +10,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
-    authentication::{Admin, Id},
-    page::{Items, Paging, Parameters},
+    authentication::{Admin, Asking, Id},
+    page::{Items, Named, Paging, Parameters},
 };
 use crate::{
     domain::{
@@ -63,6 +63,10 @@ pub(super) struct JoinTokenBody {
 #[derive(Deserialize)]
 pub(super) struct Filter {
     project_id: Option<ProjectId>,
+}
+
+impl Named for Filter {
+    const NAMES: &'static [&'static str] = &["project_id"];
 }
 
 #[derive(Serialize)]
@@ -154,10 +158,11 @@ pub(super) async fn create(
 
 pub(super) async fn list(
     State(app): AppState,
-    Admin(admin): Admin,
+    Asking(admin, (paging, Parameters(filter))): Asking<(
+        Paging<EnvironmentId>,
+        Parameters<Filter>,
+    )>,
     Id(organization): Id<OrganizationId>,
-    paging: Paging<EnvironmentId>,
-    Parameters(filter): Parameters<Filter>,
 ) -> Result<Json<Items<EnvironmentView>>, HttpError> {
     let rows = app
         .service

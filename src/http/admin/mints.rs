@@ -4,8 +4,8 @@ use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    authentication::{Admin, Id},
-    page::{Items, Paging, Parameters},
+    authentication::{Asking, Id},
+    page::{Items, Named, Paging, Parameters},
 };
 use crate::{
     domain::{OrganizationId, Timestamp},
@@ -18,6 +18,10 @@ use crate::{
 pub(super) struct Window {
     since: Option<jiff::Timestamp>,
     until: Option<jiff::Timestamp>,
+}
+
+impl Named for Window {
+    const NAMES: &'static [&'static str] = &["since", "until"];
 }
 
 #[derive(Serialize)]
@@ -45,10 +49,8 @@ impl From<Mint> for MintView {
 
 pub(super) async fn list(
     State(app): AppState,
-    Admin(admin): Admin,
+    Asking(admin, (paging, Parameters(window))): Asking<(Paging<i64>, Parameters<Window>)>,
     Id(organization): Id<OrganizationId>,
-    paging: Paging<i64>,
-    Parameters(window): Parameters<Window>,
 ) -> Result<Json<Items<MintView>>, HttpError> {
     let time = |time: Option<jiff::Timestamp>, default| {
         Timestamp::from_ms(time.map_or(default, jiff::Timestamp::as_millisecond))

@@ -4,7 +4,7 @@ use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    authentication::{Admin, Id},
+    authentication::{Admin, Asking, Id},
     page::{Items, Paging},
 };
 use crate::{
@@ -88,8 +88,7 @@ pub(super) async fn create(
 
 pub(super) async fn list(
     State(app): AppState,
-    Admin(admin): Admin,
-    paging: Paging<OrganizationId>,
+    Asking(admin, paging): Asking<Paging<OrganizationId>>,
 ) -> Result<Json<Items<OrganizationView>>, HttpError> {
     let rows = app.service.organizations(&admin, paging.page()).await?;
     Ok(Json(paging.items(rows, |row| row.id, Into::into)))

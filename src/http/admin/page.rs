@@ -1,12 +1,14 @@
-//! Cursor paging: `?limit=…&cursor=…`, and `next_cursor` while there is more.
+//! What a query can ask for, cursor paging above all: `?limit=…&cursor=…`, and `next_cursor` while there is
+//! more.
 
 use std::{fmt::Display, str::FromStr};
 
 use axum::{
-    extract::{FromRequestParts, Query},
-    http::{StatusCode, request::Parts},
+    extract,
+    http::{StatusCode, Uri},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use url::form_urlencoded;
 
 use crate::{http::error::HttpError, service::Page};
 
@@ -17,6 +19,10 @@ const MAX_LIMIT: u32 = 500;
 struct PageQuery {
     limit: Option<u32>,
     cursor: Option<String>,
+}
+
+impl Named for PageQuery {
+    const NAMES: &'static [&'static str] = &["limit", "cursor"];
 }
 
 /// The page that is asked for. One row more than the limit is read, to see whether there is more.
@@ -81,16 +87,50 @@ impl<T> Items<T> {
     }
 }
 
-/// The parameters in the query; an error is a problem that names the parameter.
+/// What a query is read as. A parameter that is none of its names is refused, since whoever misspells a
+/// filter would get everything.
+pub(super) trait Query: Sized {
+    /// The parameters that it knows.
+    fn names() -> Vec<&'static str>;
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// A problem that names the parameter.
+    fn read(uri: &Uri) -> Result<Self, HttpError>;
+}
+
+/// Refuses what is none of `names`.
+pub(super) fn refuse_others(uri: &Uri, names: &[&str]) -> Result<(), HttpError> {
+    let query = uri.query().unwrap_or_default();
+    let mut given = form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
+    let Some(unknown) = given.find(|name| !names.contains(&&**name)) else {
+        return Ok(());
+    };
+    let shown: String = unknown.chars().take(80).collect();
+    let known = match names {
+        [] => "this takes none".to_owned(),
+        names => format!("this takes {}", names.join(", ")),
+    };
+    Err(bad(format!("{shown:?} is not a parameter; {known}")))
+}
+
+/// The parameters in the query, as a structure has them.
 pub(super) struct Parameters<T>(pub(super) T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> {
-    type Rejection = HttpError;
+/// A structure with the names of its members.
+pub(super) trait Named: DeserializeOwned {
+    const NAMES: &'static [&'static str];
+}
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HttpError> {
-        Query::from_request_parts(parts, state)
-            .await
-            .map(|Query(parameters)| Self(parameters))
+impl<T: Named> Query for Parameters<T> {
+    fn names() -> Vec<&'static str> {
+        T::NAMES.to_vec()
+    }
+
+    fn read(uri: &Uri) -> Result<Self, HttpError> {
+        extract::Query::try_from_uri(uri)
+            .map(|extract::Query(parameters)| Self(parameters))
             .map_err(|error| {
                 let text = error.body_text();
                 let text = text.strip_prefix("Failed to deserialize query string: ");
@@ -103,11 +143,13 @@ fn bad(detail: String) -> HttpError {
     HttpError::problem(StatusCode::BAD_REQUEST, detail)
 }
 
-impl<S: Send + Sync, Id: FromStr> FromRequestParts<S> for Paging<Id> {
-    type Rejection = HttpError;
+impl<Id: FromStr> Query for Paging<Id> {
+    fn names() -> Vec<&'static str> {
+        Parameters::<PageQuery>::names()
+    }
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HttpError> {
-        let Parameters(query) = Parameters::<PageQuery>::from_request_parts(parts, state).await?;
+    fn read(uri: &Uri) -> Result<Self, HttpError> {
+        let Parameters(query) = Parameters::<PageQuery>::read(uri)?;
         let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
         if !(1..=MAX_LIMIT).contains(&limit) {
             return Err(bad(format!("limit must be from 1 to {MAX_LIMIT}")));
@@ -118,5 +160,15 @@ impl<S: Send + Sync, Id: FromStr> FromRequestParts<S> for Paging<Id> {
             .transpose()
             .map_err(|_| bad("cursor is not one that a listing gave as next_cursor".to_owned()))?;
         Ok(Self { limit, after })
+    }
+}
+
+impl<A: Query, B: Query> Query for (A, B) {
+    fn names() -> Vec<&'static str> {
+        [A::names(), B::names()].concat()
+    }
+
+    fn read(uri: &Uri) -> Result<Self, HttpError> {
+        Ok((A::read(uri)?, B::read(uri)?))
     }
 }

@@ -4,7 +4,10 @@ use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{authentication::Admin, page::Parameters};
+use super::{
+    authentication::Asking,
+    page::{Named, Parameters},
+};
 use crate::{
     domain::{EnvironmentId, EnvironmentState, Name, OrganizationId, ProjectId, RoleArn},
     http::{AppState, body, error::HttpError},
@@ -28,6 +31,10 @@ pub(super) struct AdmittedBody {
 pub(super) struct AdmittedQuery {
     limit: Option<u32>,
     cursor: Option<EnvironmentId>,
+}
+
+impl Named for AdmittedQuery {
+    const NAMES: &'static [&'static str] = &["limit", "cursor"];
 }
 
 #[derive(Serialize)]
@@ -71,8 +78,7 @@ pub(super) struct AdmittedItems {
 
 pub(super) async fn admitted(
     State(app): AppState,
-    Admin(admin): Admin,
-    Parameters(query): Parameters<AdmittedQuery>,
+    Asking(admin, Parameters(query)): Asking<Parameters<AdmittedQuery>>,
     body::Json(body): body::Json<AdmittedBody>,
 ) -> Result<Json<AdmittedItems>, HttpError> {
     let find = FindAdmitted {

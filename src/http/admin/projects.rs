@@ -4,7 +4,7 @@ use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    authentication::{Admin, Id},
+    authentication::{Admin, Asking, Id},
     page::{Items, Paging},
 };
 use crate::{
@@ -52,9 +52,8 @@ pub(super) async fn create(
 
 pub(super) async fn list(
     State(app): AppState,
-    Admin(admin): Admin,
+    Asking(admin, paging): Asking<Paging<ProjectId>>,
     Id(organization): Id<OrganizationId>,
-    paging: Paging<ProjectId>,
 ) -> Result<Json<Items<ProjectView>>, HttpError> {
     let rows = app
         .service

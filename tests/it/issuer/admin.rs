@@ -175,6 +175,56 @@ async fn nobody_comes_in_without_a_token() {
     assert_eq!(world.send(request).await.status, 200);
 }
 
+/// Who misspells a filter must not take everything for the answer.
+#[tokio::test]
+async fn a_parameter_that_a_route_does_not_know_is_refused_and_nothing_is_done() {
+    let world = World::start().await;
+    let here = tenant(&world, "here").await;
+    let environment = format!("/api/v1/environments/{}", here.environment);
+    let before = world.admin(Request::get(&environment)).await.json();
+    for mut request in all_routes(&here.organization, &here.project, &here.environment) {
+        request.target = format!("{}?colour=red", request.target);
+        let answer = world.admin(request).await;
+        answer.assert_refused("400", "\"colour\" is not a parameter; this takes ");
+    }
+    let after = world.admin(Request::get(&environment)).await.json();
+    assert_eq!(after, before);
+    let organization = format!("/api/v1/organizations/{}", here.organization);
+    for (target, says) in [
+        (
+            format!("{organization}?limit=1"),
+            "\"limit\" is not a parameter; this takes none",
+        ),
+        (
+            "/api/v1/organizations?after=x".to_owned(),
+            "this takes limit, cursor",
+        ),
+        (
+            "/api/v1/audit?limit=1&actors=x".to_owned(),
+            "\"actors\" is not a parameter; this takes limit, cursor, actor, action",
+        ),
+        (
+            "/api/v1/audit/export?cursor=1".to_owned(),
+            "this takes after",
+        ),
+        (
+            format!("{organization}/environments?project=x"),
+            "this takes limit, cursor, project_id",
+        ),
+        (
+            format!("{organization}/mints?from=x"),
+            "this takes limit, cursor, since, until",
+        ),
+        ("/api/v1/keys?%00".to_owned(), "is not a parameter"),
+    ] {
+        let answer = world.admin(Request::get(&target)).await;
+        answer.assert_refused("400", says);
+    }
+    // An empty query is none.
+    let answer = world.admin(Request::get(&format!("{organization}?"))).await;
+    assert_eq!(answer.status, 200);
+}
+
 #[tokio::test]
 async fn a_token_ends_when_it_says() {
     let world = World::start().await;
