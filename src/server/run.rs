@@ -37,7 +37,8 @@ const CHECKPOINTS: Duration = Duration::from_secs(10);
 /// Connections to the ops listener at once: a few probes and a few scrapers.
 const OPS_CONNECTIONS: usize = 64;
 
-/// Turns true when the process is asked to stop (SIGINT or SIGTERM).
+/// Turns true when the process is asked to stop (SIGINT or SIGTERM). Whoever asks again ends it at once, with the
+/// exit code of a process that the signal ends.
 ///
 /// # Errors
 /// The signals cannot be watched.
@@ -52,6 +53,12 @@ pub fn stop_signal() -> std::io::Result<watch::Receiver<bool>> {
         }
         tracing::info!("stopping: requests in flight may finish");
         stop.send_replace(true);
+        let code = tokio::select! {
+            _ = interrupt.recv() => 128 + SignalKind::interrupt().as_raw_value(),
+            _ = terminate.recv() => 128 + SignalKind::terminate().as_raw_value(),
+        };
+        tracing::warn!("asked to stop again: requests in flight are cut off");
+        std::process::exit(code);
     });
     Ok(stopped)
 }

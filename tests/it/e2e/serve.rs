@@ -143,6 +143,33 @@ fn a_request_in_flight_is_answered_after_sigterm() {
 }
 
 #[test]
+fn who_asks_twice_does_not_wait_for_a_request_in_flight() {
+    for (signals, code) in [(["TERM", "TERM"], 143), (["TERM", "INT"], 130)] {
+        let mut installation = Installation::running("ES256");
+        let address = ("127.0.0.1", installation.port());
+        let mut busy = TcpStream::connect(address).unwrap();
+        busy.write_all(
+            b"POST /oauth2/token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 29\r\n\
+              Content-Type: application/x-www-form-urlencoded\r\n\r\ngrant_type=",
+        )
+        .unwrap();
+        sleep(Duration::from_millis(200));
+        send(installation.server(), signals[0]);
+        while TcpStream::connect(address).is_ok() {
+            sleep(Duration::from_millis(5));
+        }
+        assert!(installation.server().ended().is_none());
+        send(installation.server(), signals[1]);
+        assert_eq!(installation.wait().code(), Some(code));
+        let log = installation.log();
+        assert!(log.contains("asked to stop again"), "{log}");
+        // Nothing is the worse for it.
+        installation.start();
+        assert!(installation.stop().success());
+    }
+}
+
+#[test]
 fn a_configuration_is_wrong_in_all_places_at_once() {
     let place = tempfile::tempdir().unwrap();
     let config = place.path().join("idp.toml");
