@@ -1,9 +1,17 @@
 //! Where log lines and spans go.
 
-use std::io::IsTerminal as _;
+use std::{borrow::Cow, fmt, io::IsTerminal as _};
 
+use tracing::{Event, Subscriber};
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+    EnvFilter, Layer, Registry,
+    fmt::{
+        FmtContext, FormatEvent, FormatFields,
+        format::{self, Format, Json, JsonFields, Writer},
+    },
+    layer::SubscriberExt as _,
+    registry::LookupSpan,
+    util::SubscriberInitExt as _,
 };
 use url::Url;
 
@@ -61,9 +69,8 @@ pub fn start_log(
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match format {
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
         LogFormat::Json => lines
-            .json()
-            .flatten_event(true)
-            .with_span_list(false)
+            .fmt_fields(JsonFields::new())
+            .event_format(JsonLines::new())
             .boxed(),
     };
     let (log, spans) = exporter(collector)?;
@@ -95,4 +102,111 @@ fn exporter(collector: Option<&Url>) -> Result<(Log, Spans), LogError> {
 )]
 fn exporter(_: Option<&Url>) -> Result<(Log, Spans), LogError> {
     Ok((Log::default(), None))
+}
+
+/// JSON lines. `tracing` knows no lists and writes one as a text; `kids` is made a list again.
+struct JsonLines(Format<Json>);
+
+impl JsonLines {
+    fn new() -> Self {
+        Self(
+            format::format()
+                .json()
+                .flatten_event(true)
+                .with_span_list(false),
+        )
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for JsonLines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut line = String::with_capacity(256);
+        self.0
+            .format_event(context, Writer::new(&mut line), event)?;
+        writer.write_str(&with_lists(&line))
+    }
+}
+
+/// The line with the member `kids` as a list, where it is the text of one. Kids are base64url, in which Rust and
+/// JSON spell a list alike.
+fn with_lists(line: &str) -> Cow<'_, str> {
+    const MEMBER: &str = ",\"kids\":";
+
+    let list = || {
+        let start = line.find(MEMBER)? + MEMBER.len();
+        let mut texts = serde_json::Deserializer::from_str(&line[start..]).into_iter::<String>();
+        let text = texts.next()?.ok()?;
+        let end = start + texts.byte_offset();
+        let kids: Vec<String> = serde_json::from_str(&text).ok()?;
+        let kids = serde_json::to_string(&kids).ok()?;
+        Some(format!("{}{kids}{}", &line[..start], &line[end..]))
+    };
+    list().map_or(Cow::Borrowed(line), Cow::Owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What a line says of an event.
+    fn logged(event: impl FnOnce()) -> Value {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let layer = tracing_subscriber::fmt::layer()
+            .with_writer(move || writer.clone())
+            .fmt_fields(JsonFields::new())
+            .event_format(JsonLines::new());
+        let subscriber = tracing_subscriber::registry().with(layer);
+        tracing::subscriber::with_default(subscriber, event);
+        let bytes = lines.0.lock().unwrap().clone();
+        serde_json::from_slice(&bytes).unwrap()
+    }
+
+    #[test]
+    fn kids_are_a_list_and_texts_stay_texts() {
+        let kids = ["vdr0Jvw5-_A", "ly8Ki"];
+        let line = logged(|| tracing::info!(issuer = "i", ?kids, count = 2, "made"));
+        assert_eq!(line["kids"], json!(kids));
+        assert_eq!((&line["issuer"], &line["count"]), (&json!("i"), &json!(2)));
+        assert_eq!(line["message"], "made");
+        let none: [&str; 0] = [];
+        assert_eq!(
+            logged(|| tracing::info!(kids = ?none, "none"))["kids"],
+            json!([])
+        );
+        let text = logged(|| tracing::info!(kids = "many", "x"));
+        assert_eq!(text["kids"], "many");
+        let quoted = logged(|| tracing::info!("says {}", ",\"kids\":\"[]\""));
+        assert_eq!(quoted["message"], "says ,\"kids\":\"[]\"");
+        assert_eq!(quoted["kids"], Value::Null);
+    }
 }
