@@ -144,12 +144,26 @@ fn a_pem_key_is_the_next_to_sign() {
     for (file, says) in [
         ("broken.pem", "was not imported"),
         ("rsa-1024.pem", "it has 1024 bits"),
-        ("ec-p256.pem", "set keys.algorithm to ES256"),
+        ("ec-p256.pem", "others can read or write"),
         ("public.pem", "neither an export of a key nor a PEM file"),
     ] {
         let refused = installation.local(&format!("admin key import {data}/{file}"));
-        assert!(matches!(refused.code, Some(2 | 4)), "{refused:?}");
+        assert!(matches!(refused.code, Some(1 | 2 | 4)), "{refused:?}");
         refused.says(&[says]);
+    }
+    // A key as it is, in a file that others can read.
+    let key = installation.path().join("key.pem");
+    fs::copy(format!("{data}/ec-p256.pem"), &key).unwrap();
+    for mode in [0o644, 0o640, 0o604, 0o660] {
+        fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
+        let refused = installation.local("admin key import key.pem").exits(1);
+        let mode = format!("its mode is {mode:04o}");
+        refused.says(&["key.pem was not imported", &mode, "run: chmod 600 key.pem"]);
+    }
+    for mode in [0o600, 0o400] {
+        fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
+        let refused = installation.local("admin key import key.pem").exits(4);
+        refused.says(&["set keys.algorithm to ES256"]);
     }
     fs::write(installation.path().join("passphrase"), PASSPHRASE).unwrap();
     let import = format!("admin key import {data}/rsa-pkcs8-encrypted.pem");

@@ -1,6 +1,8 @@
 //! `idp admin key export`, `import` and `reseal`: on the server's machine, never over the API.
 
 use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -16,7 +18,7 @@ use crate::{
         input, runtime,
         settings::ConfigArgs,
     },
-    client::atomic_file::atomic_write,
+    client::{atomic_file::atomic_write, private_file::PrivateFileError},
     jose::{import_private_key, is_encrypted},
     server::{Vault, VaultError},
     service::PrivateKeyRefusal,
@@ -137,7 +139,8 @@ pub(super) fn export_key(args: &Export, context: &Context) -> Outcome {
 
 pub(super) fn import_key(args: &Import, context: &Context) -> Outcome {
     let text = input::read(&args.file, "key")?;
-    let passphrase = is_encrypted(&text)
+    let encrypted = is_encrypted(&text);
+    let passphrase = encrypted
         .then(|| args.passphrase.read(context))
         .transpose()?;
     let private =
@@ -145,6 +148,9 @@ pub(super) fn import_key(args: &Import, context: &Context) -> Outcome {
             let place = shown(&args.file);
             Failure::new(ExitCode::Usage, anyhow::Error::new(error).context(place))
         })?;
+    if !encrypted {
+        refuse_exposed(&args.file)?;
+    }
     let imported = with_vault(&args.config, context, async |vault| {
         vault.import(&private).await
     })?;
@@ -163,6 +169,28 @@ pub(super) fn import_key(args: &Import, context: &Context) -> Outcome {
         return context.printer.line(&json.to_string());
     }
     context.printer.line(&imported.kid)
+}
+
+/// Refuses a file that others can read, in which the key is as it is.
+fn refuse_exposed(path: &Path) -> Outcome {
+    let Ok(metadata) = fs::metadata(path) else {
+        // Standard input.
+        return Ok(());
+    };
+    let by_others = metadata.mode() & 0o077 != 0;
+    if !(metadata.is_file() && by_others) {
+        return Ok(());
+    }
+    let exposed = PrivateFileError::Exposed {
+        path: path.to_owned(),
+        mode: metadata.mode() & 0o7777,
+    };
+    let error = anyhow::Error::new(exposed).context(shown(path));
+    Err(Failure::new(ExitCode::Other, error).help(format!(
+        "whoever has read it can sign tokens of this issuer: if that may be somebody else, make another \
+         key; otherwise run: chmod 600 {}",
+        path.display()
+    )))
 }
 
 fn shown(path: &Path) -> String {
