@@ -110,7 +110,16 @@ impl fmt::Display for DatabaseUrl {
         if let Some(port) = url.port() {
             write!(f, ":{port}")?;
         }
-        f.write_str(url.path())
+        f.write_str(url.path())?;
+        // Where a server is that the authority does not name, such as a socket's directory.
+        for (at, (name, value)) in url
+            .query_pairs()
+            .filter(|(name, _)| name == "host" || name == "port")
+            .enumerate()
+        {
+            write!(f, "{}{name}={value}", if at == 0 { '?' } else { '&' })?;
+        }
+        Ok(())
     }
 }
 
@@ -168,7 +177,7 @@ mod tests {
             ),
             (
                 "postgres:///idp?host=/run/postgresql&password=hunter2",
-                "postgres:///idp",
+                "postgres:///idp?host=/run/postgresql",
             ),
             ("postgres://idp:hunter2@[::1", "postgres://…"),
         ] {

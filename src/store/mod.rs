@@ -18,7 +18,7 @@ mod sqlite;
 use crate::ports::StoreError;
 
 pub use audit::{audit_hash, first_broken};
-pub use copy::{Copied, CopyError, CopyProgress, copy_database};
+pub use copy::{Copied, CopyError, CopyProgress, Reopened, copy_database, reopen_database};
 pub use postgres::{PostgresOpenError, PostgresStore};
 pub use sqlite::{OpenError, SqliteStore};
 

@@ -1,8 +1,7 @@
 //! `idp admin database`.
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -12,10 +11,10 @@ use crate::{
         context::Context,
         exit::ExitCode,
         failure::{Failure, Outcome},
-        runtime,
+        input, runtime,
     },
     domain::DatabaseUrl,
-    store::{CopyError, CopyProgress, copy_database},
+    store::{CopyError, CopyProgress, copy_database, reopen_database},
 };
 
 #[derive(Debug, Subcommand)]
@@ -26,14 +25,29 @@ use crate::{
 pub(super) enum Command {
     /// Move an installation from SQLite to an empty PostgreSQL database
     ///
-    /// Stop the server first: what it records after the copy has begun is not in it. The copy is one
-    /// transaction, kept only once all rows are counted and every audit chain is hashed again; an
-    /// interrupted one leaves nothing. The key-encryption key is in a file of its own and has to be
-    /// kept: name it in keys.encryption_key_file.
+    /// Stop the server first: a database in use is refused. The copy is one transaction, kept only once
+    /// every row was compared and every audit chain hashed again; an interrupted one leaves nothing. From
+    /// then on the source refuses to be served, and names the new address. The key-encryption key is in a
+    /// file of its own and has to be kept: name it in keys.encryption_key_file.
     #[command(
         after_help = "Example:\n  PGPASSWORD=… idp admin database copy --from sqlite:/var/lib/idp/idp.db \\\n      --to 'postgres://idp@db.example.com/idp?sslmode=verify-full'"
     )]
     Copy(CopyArgs),
+    /// Let an installation be served again that was copied elsewhere
+    ///
+    /// Give the copy up first: two servers with the same keys and histories of their own would answer for
+    /// one issuer. What the copy has recorded since is not brought back.
+    #[command(
+        after_help = "Example:\n  idp admin database reopen --from sqlite:/var/lib/idp/idp.db"
+    )]
+    Reopen(ReopenArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ReopenArgs {
+    /// The database that was copied: `sqlite:PATH`
+    #[arg(long, value_name = "URL")]
+    from: DatabaseUrl,
 }
 
 #[derive(Debug, clap::Args)]
@@ -51,11 +65,46 @@ pub(super) struct CopyArgs {
 
 impl Command {
     pub(super) fn run(self, context: &Context) -> Outcome {
-        let Self::Copy(args) = self;
-        let to = args.target()?;
+        match self {
+            Self::Copy(args) => args.run(context),
+            Self::Reopen(args) => args.run(context),
+        }
+    }
+}
+
+impl ReopenArgs {
+    fn run(&self, context: &Context) -> Outcome {
+        let reopened = runtime::block_on(reopen_database(&self.from))?;
+        let moved = reopened.map_err(explain)?.moved;
+        let printer = context.printer;
+        match &moved {
+            None => printer.note(&format!(
+                "{} was not moved; it can be served as before",
+                self.from
+            )),
+            Some((to, at)) => printer.note(&format!(
+                "{} can be served again; it was moved to {to} on {at}: see to it that nobody serves from \
+                 there",
+                self.from
+            )),
+        }
+        if printer.json {
+            let json = json!({
+                "moved_to": moved.as_ref().map(|(to, _)| to),
+                "moved_at": moved.as_ref().map(|(_, at)| at.to_string()),
+            });
+            return printer.line(&json.to_string());
+        }
+        Ok(())
+    }
+}
+
+impl CopyArgs {
+    fn run(&self, context: &Context) -> Outcome {
+        let to = self.target()?;
         let mut shown = Shown::new(context);
         let copied = runtime::block_on(copy_database(
-            &args.from,
+            &self.from,
             &to,
             &*context.clock,
             &mut |progress| shown.show(&progress),
@@ -64,9 +113,9 @@ impl Command {
         let copied = copied.map_err(explain)?;
         let rows: u64 = copied.tables.values().sum();
         context.printer.note(&format!(
-            "copied {rows} rows to {to} and verified {} audit chains; now set database.url and \
-             keys.encryption_key_file, and start the server",
-            copied.chains
+            "copied {rows} rows to {to}, compared each, and verified {} audit chains; now set database.url \
+             and keys.encryption_key_file, and start the server. {} is not served any more",
+            copied.chains, self.from
         ));
         if context.printer.json {
             let json = json!({ "tables": copied.tables, "audit_chains": copied.chains });
@@ -77,14 +126,10 @@ impl Command {
         }
         Ok(())
     }
-}
 
-impl CopyArgs {
     fn target(&self) -> Outcome<DatabaseUrl> {
         if let Some(file) = &self.to_file {
-            let text = fs::read_to_string(file)
-                .with_context(|| format!("cannot read {}", file.display()))
-                .map_err(|error| Failure::new(ExitCode::Usage, error))?;
+            let text = input::read(file, "target's address")?;
             return text.trim().parse().map_err(|error| {
                 Failure::usage(format!("the content of {} {error}", file.display()))
             });

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::store::error::sqlite_code;
+use crate::{domain::Timestamp, store::error::sqlite_code};
 
 /// Why a database was not opened. Every message names the file and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +64,20 @@ pub enum OpenError {
         /// The newest schema number that this program knows.
         known: i64,
     },
+    /// The installation was copied elsewhere.
+    #[error(
+        "{} was moved to {to} on {at}: serve from there ([database] url, or url_file). If that copy is \
+         given up and nobody serves from it, run: idp admin database reopen --from sqlite:{}",
+        .path.display(), .path.display()
+    )]
+    Moved {
+        /// The file.
+        path: PathBuf,
+        /// The address of the copy, without a password.
+        to: String,
+        /// When it was moved.
+        at: Timestamp,
+    },
     /// A migration failed.
     #[error("the schema of {} could not be brought up to date: {reason}", .path.display())]
     Migration {
@@ -96,7 +110,7 @@ pub enum OpenError {
 
 /// What an error of SQLite's means to whoever starts the server
 /// (<https://www.sqlite.org/rescode.html>).
-pub(super) fn explain(path: &Path, error: &sqlx::Error) -> OpenError {
+pub(in crate::store) fn explain(path: &Path, error: &sqlx::Error) -> OpenError {
     const BUSY: i32 = 5;
     const LOCKED: i32 = 6;
     const READONLY: i32 = 8;

@@ -36,7 +36,8 @@ use super::error::store_error;
 use crate::ports::{Store, StoreError, StoreUsage};
 
 pub use error::OpenError;
-pub(super) use open::open_snapshot;
+pub(super) use error::explain;
+pub(super) use open::open_alone;
 
 /// The connection that writes, until the store is closed. Its lock is handed on in the order in
 /// which it was asked for.

@@ -10,8 +10,11 @@ use std::{
 use sqlx::{
     ConnectOptions as _, Connection as _, Row as _, SqliteConnection,
     migrate::{MigrateError, Migrator},
-    query, query_scalar,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    query, query_as, query_scalar,
+    sqlite::{
+        SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode, SqlitePoolOptions,
+        SqliteSynchronous,
+    },
 };
 use tokio::{
     sync::Mutex,
@@ -24,10 +27,14 @@ use super::{
     journal::{Committer, Journal},
     lookup::Lookup,
 };
-use crate::domain::Clock;
+use crate::domain::{Clock, Timestamp};
 
 /// How long a statement waits for another process's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long it is waited for others to close a file that has to be nobody else's: a command that is about to
+/// end, not a server.
+const ALONE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What the writer must run with, as SQLite reads the settings back: every commit is on the disk
 /// before it returns, and a crash loses none (<https://www.sqlite.org/pragma.html#pragma_synchronous>).
@@ -180,13 +187,20 @@ async fn connect(
         .map_err(|error| explain(path, &error))
 }
 
-/// A connection that reads the file as it is now and is closed to what is written later; the file is
-/// neither made nor migrated.
-pub(in crate::store) async fn open_snapshot(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
+/// A connection besides which nobody has the file open while it lives: a server holds a lock on it from its
+/// start to its end (<https://www.sqlite.org/pragma.html#pragma_locking_mode>). The file is neither made nor
+/// migrated.
+pub(in crate::store) async fn open_alone(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
     let path = std::path::absolute(path)?;
-    let mut connection = reader_options(&path).connect().await?;
-    query("BEGIN").execute(&mut connection).await?;
-    // The snapshot is that of the first read.
+    let mut connection = SqliteConnectOptions::new()
+        .filename(&path)
+        .busy_timeout(ALONE_TIMEOUT)
+        .locking_mode(SqliteLockingMode::Exclusive)
+        .synchronous(SqliteSynchronous::Full)
+        .disable_statement_logging()
+        .connect()
+        .await?;
+    query("BEGIN EXCLUSIVE").execute(&mut connection).await?;
     query("SELECT 1 FROM schema_info")
         .execute(&mut connection)
         .await?;
@@ -244,6 +258,7 @@ async fn migrate(
                 reason: other.to_string(),
             },
         })?;
+    refuse_moved(path, &mut transaction).await?;
     query("UPDATE schema_info SET created_at = $1 WHERE created_at IS NULL")
         .bind(clock.now().ms())
         .execute(&mut *transaction)
@@ -283,6 +298,23 @@ async fn refuse_newer(
         });
     }
     Ok(())
+}
+
+/// Refuses what an installation has left behind that was copied elsewhere.
+async fn refuse_moved(path: &Path, connection: &mut SqliteConnection) -> Result<(), OpenError> {
+    let moved: Option<(String, i64)> =
+        query_as("SELECT moved_to, moved_at FROM schema_info WHERE moved_to IS NOT NULL")
+            .fetch_optional(connection)
+            .await
+            .map_err(|error| explain(path, &error))?;
+    match moved {
+        None => Ok(()),
+        Some((to, at)) => Err(OpenError::Moved {
+            path: path.to_owned(),
+            to,
+            at: Timestamp::from_ms(at),
+        }),
+    }
 }
 
 #[cfg(test)]

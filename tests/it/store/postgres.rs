@@ -85,7 +85,10 @@ async fn a_newer_schema_is_refused_only_where_it_says_so() {
         .execute("UPDATE schema_info SET min_compatible = 1000")
         .await;
     let message = refusal(&postgres.url()).await;
-    assert!(message.contains("/idp needs a newer idp"), "{message}");
+    assert!(
+        message.contains("/idp?host=") && message.contains("needs a newer idp"),
+        "{message}"
+    );
     assert!(message.contains("from version 1000 on"), "{message}");
 }
 
@@ -165,7 +168,7 @@ async fn refusals_name_the_database_and_no_password() {
     postgres.stop();
     let message = refusal(&postgres.url()).await;
     assert!(
-        message.contains("postgres:///idp cannot be reached"),
+        message.contains("postgres:///idp?host=") && message.contains("cannot be reached"),
         "{message}"
     );
 }
