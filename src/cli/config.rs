@@ -3,7 +3,11 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::{context::Context, failure::Outcome, settings::ConfigArgs};
+use super::{
+    context::Context,
+    failure::Outcome,
+    settings::{ConfigArgs, unknown_variables},
+};
 use crate::{
     config::{LogFormat, RateLimit, Settings},
     domain::spelled,
@@ -20,13 +24,19 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Validate the configuration and report every mistake
+    ///
+    /// Opens the files that it names as well, so it has to run as the server's user on the server's
+    /// machine. Makes nothing and connects to nothing. Warns of IDP_… variables that nothing reads.
     #[command(after_help = "Example:\n  idp config check --config idp.toml")]
     Check(ConfigArgs),
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     let Command::Check(config) = &args.command;
-    let settings = config.load(context)?;
+    for unknown in unknown_variables(&context.env) {
+        context.printer.warn(&unknown);
+    }
+    let settings = config.load_examined(context)?;
     if settings.issuer.has_port() && !settings.issuer.is_loopback() {
         context.printer.warn(
             "issuer names a port, and AWS advises against ports in a provider's URL; serve it on 443",

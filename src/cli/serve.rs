@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{context::Context, failure::Outcome, runtime, settings::ConfigArgs};
+use super::{
+    context::Context,
+    failure::Outcome,
+    runtime,
+    settings::{ConfigArgs, unknown_variables},
+};
 use crate::server::{self, Server};
 
 /// Run the identity provider
@@ -14,9 +19,12 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
-    let settings = args.config.load(context)?;
+    let settings = args.config.load_examined(context)?;
     runtime::block_on(async {
         let _log = runtime::log(context, settings.log, settings.otel_endpoint.as_ref())?;
+        for unknown in unknown_variables(&context.env) {
+            tracing::warn!("{unknown}");
+        }
         let (clock, random) = (Arc::clone(&context.clock), Arc::clone(&context.random));
         let server = Server::build(settings, clock, random).await?;
         Ok(server::serve(server).await?)

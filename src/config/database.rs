@@ -25,15 +25,21 @@ pub(super) fn read_url(reader: &mut Reader<'_>) -> Option<DatabaseUrl> {
     // Both are asked for, so that both are known settings.
     let in_file = reader.optional_path(FILE);
     let here = reader.secret::<DatabaseUrl>(URL);
-    match (url, file) {
-        (None, None) => {
+    match setting(reader) {
+        _ if url.is_none() && file.is_none() => {
             reader.missing(URL, EXAMPLE);
             None
         }
-        (None, Some(_)) | (Some(Source::File), Some(Source::Environment)) => {
-            read_file(reader, &in_file?)
-        }
+        FILE => read_file(reader, &in_file?),
         _ => here.map(|(url, base)| url.relative_to(base)),
+    }
+}
+
+/// The setting that names the database, as [`read_url`] chooses.
+pub(super) fn setting(reader: &Reader<'_>) -> &'static str {
+    match (reader.is_set(URL), reader.is_set(FILE)) {
+        (None, Some(_)) | (Some(Source::File), Some(Source::Environment)) => FILE,
+        _ => URL,
     }
 }
 

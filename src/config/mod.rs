@@ -24,7 +24,7 @@ pub use audit::AuditSettings;
 pub use limits::{LimitSettings, RateLimit, ShutdownSettings};
 pub use log::{LogFormat, LogLevel, LogSettings};
 use reader::Reader;
-pub use reader::{ConfigError, ConfigErrors, variable};
+pub use reader::{ConfigError, ConfigErrors, closest, variable};
 pub use reference::{SETTINGS, Setting};
 pub use signer::{KeyBackend, KmsSettings, Pkcs11Settings, SignerSettings};
 
@@ -95,6 +95,37 @@ pub struct TokenSettings {
     pub max_ttl: TokenLifetime,
 }
 
+/// The files and places that a configuration names, as far as it could be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Named<'s> {
+    /// The SQLite file, where the database is one.
+    pub sqlite: Option<&'s Path>,
+    /// The setting that names the database.
+    pub database_setting: &'static str,
+    /// The key-encryption key's file, where its place is known.
+    pub encryption_key_file: Option<&'s Path>,
+    /// TLS.
+    pub tls: Option<&'s TlsSettings>,
+    /// Keystores outside the process.
+    pub signer: &'s SignerSettings,
+    /// Where checkpoints are written.
+    pub checkpoints: Option<&'s str>,
+}
+
+/// Something wrong with what a setting names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The setting's name.
+    pub setting: &'static str,
+    /// What is wrong, to be read after the setting's name.
+    pub problem: String,
+    /// What to do; empty where the problem says it.
+    pub cure: String,
+}
+
+/// Looks at what a configuration names.
+pub type Examine<'a> = &'a dyn Fn(&Named<'_>) -> Vec<Fault>;
+
 /// Looks up an environment variable; the real environment in the program, a map in tests.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -105,13 +136,25 @@ impl Settings {
     /// # Errors
     /// Every mistake that there is, not only the first.
     pub fn load(file: Option<(&Path, &str)>, env: Lookup<'_>) -> Result<Self, ConfigErrors> {
+        Self::load_examined(file, env, &|_| Vec::new())
+    }
+
+    /// The same, and has `examine` look at what the settings name.
+    ///
+    /// # Errors
+    /// Every mistake that there is in the settings, and every fault of what those name that can be read.
+    pub fn load_examined(
+        file: Option<(&Path, &str)>,
+        env: Lookup<'_>,
+        examine: Examine<'_>,
+    ) -> Result<Self, ConfigErrors> {
         let mut reader = Reader::new(file, env);
-        let settings = Self::read(&mut reader);
+        let settings = Self::read(&mut reader, examine);
         reader.finish(settings)
     }
 
     /// `None` only where an error was noted.
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+    fn read(reader: &mut Reader<'_>, examine: Examine<'_>) -> Option<Self> {
         let issuer: Option<Issuer> = reader.required(
             "issuer",
             "the public URL of this identity provider, for example \"https://idp.example.com\"",
@@ -149,6 +192,19 @@ impl Settings {
                 "give health and readiness a port of their own",
             );
         }
+        let sqlite = database_url.as_ref().and_then(DatabaseUrl::sqlite_path);
+        let key_is_named = sqlite.is_some() || reader.is_set("keys.encryption_key_file").is_some();
+        let faults = examine(&Named {
+            sqlite,
+            database_setting: database::setting(reader),
+            encryption_key_file: key_is_named.then_some(&*keys.encryption_key_file),
+            tls: tls.as_ref(),
+            signer: &keys.signer,
+            checkpoints: audit.checkpoints.as_deref(),
+        });
+        for fault in faults {
+            reader.note(fault.setting, &fault.problem, &fault.cure);
+        }
         let issuer = issuer?;
         Some(Self {
             server_url: match server_url {
@@ -176,7 +232,7 @@ impl Settings {
     pub fn names() -> Vec<&'static str> {
         let mut reader = Reader::new(None, &|_| None);
         // What is missing does not matter here.
-        drop(Self::read(&mut reader));
+        drop(Self::read(&mut reader, &|_| Vec::new()));
         reader.names().to_vec()
     }
 }

@@ -121,10 +121,11 @@ impl<'a> Reader<'a> {
 
     /// Notes a mistake about `name`, at the place where it was set, if it was.
     pub(super) fn note(&mut self, name: &'static str, problem: &str, cure: &str) {
-        let place = self
-            .entries
-            .get(name)
-            .map_or_else(|| self.whole(), |entry| entry.place.clone());
+        let place = match (self.is_set(name), self.entries.get(name)) {
+            (Some(Source::Environment), _) => format!("environment variable {}", variable(name)),
+            (_, Some(entry)) => entry.place.clone(),
+            (_, None) => self.whole(),
+        };
         self.errors.push(ConfigError {
             place,
             problem: format!("{name} {problem}"),
@@ -378,7 +379,8 @@ fn line(text: &str, at: usize) -> usize {
 }
 
 /// The known name that is at most three edits away and the nearest.
-fn closest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
+#[must_use]
+pub fn closest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
     known
         .iter()
         .map(|known| (distance(name, known), *known))

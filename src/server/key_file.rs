@@ -40,8 +40,23 @@ pub enum KeyFileError {
         /// What is wrong.
         reason: String,
     },
+    /// It is not there, and cannot be made.
+    #[error(
+        "the key-encryption key {} is not there and cannot be made: {reason}; make its directory and let the \
+         user who runs this write there, or set keys.encryption_key_file to another place",
+        path.display()
+    )]
+    Unmade {
+        /// The file.
+        path: PathBuf,
+        /// What happened.
+        reason: io::Error,
+    },
     /// The operating system.
-    #[error("the key-encryption key's file {}: {reason}", path.display())]
+    #[error(
+        "the key-encryption key {} cannot be read: {reason}; let the user who runs this read it, and nobody \
+         else", path.display()
+    )]
     Io {
         /// The file.
         path: PathBuf,
@@ -73,7 +88,11 @@ pub(super) fn read_or_create(
             match create(path, &key) {
                 Ok(()) => Ok(vec![key]),
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => read(path),
-                Err(error) => Err(failed(error)),
+                // Its text names a file that nobody has asked for.
+                Err(error) => Err(KeyFileError::Unmade {
+                    path: path.to_owned(),
+                    reason: io::Error::from(error.kind()),
+                }),
             }
         }
     }

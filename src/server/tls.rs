@@ -18,7 +18,7 @@ use rustls::{
 };
 
 use super::ListenError;
-use crate::config::TlsSettings;
+use crate::config::{Fault, TlsSettings};
 
 /// How often the files are looked at.
 pub(super) const POLL: Duration = Duration::from_secs(10);
@@ -119,25 +119,67 @@ fn stamp(settings: &TlsSettings) -> Stamp {
     })
 }
 
+/// What is wrong with the files.
+pub(super) fn faults(settings: &TlsSettings) -> Vec<Fault> {
+    let fault = |setting, error: ListenError, cure: &str| Fault {
+        setting,
+        problem: format!("cannot be used: {error}"),
+        cure: cure.to_owned(),
+    };
+    let TlsSettings {
+        cert_file,
+        key_file,
+    } = settings;
+    let chain = read_chain(cert_file);
+    let key = read_key(key_file);
+    if chain.is_ok() && key.is_ok() {
+        let pair = read(settings, &aws_lc_rs::default_provider()).err();
+        let cure = "name the key that the certificate was made for";
+        return pair
+            .map(|error| fault("tls.key_file", error, cure))
+            .into_iter()
+            .collect();
+    }
+    let chain = chain.err().map(|error| {
+        let cure =
+            "name a PEM file that the server's user can read, with the server's certificate first";
+        fault("tls.cert_file", error, cure)
+    });
+    let key = key.err().map(|error| {
+        let cure =
+            "name a PEM file that the server's user can read, with the certificate's private key";
+        fault("tls.key_file", error, cure)
+    });
+    chain.into_iter().chain(key).collect()
+}
+
 fn read(settings: &TlsSettings, provider: &CryptoProvider) -> Result<CertifiedKey, ListenError> {
     let TlsSettings {
         cert_file,
         key_file,
     } = settings;
-    let chain = CertificateDer::pem_slice_iter(&bytes(cert_file)?)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| wrong(cert_file, format!("no PEM certificates: {error}")))?;
-    if chain.is_empty() {
-        return Err(wrong(cert_file, "no PEM certificate in it".to_owned()));
-    }
-    let key = PrivateKeyDer::from_pem_slice(&bytes(key_file)?)
-        .map_err(|error| wrong(key_file, format!("no PEM private key: {error}")))?;
+    let (chain, key) = (read_chain(cert_file)?, read_key(key_file)?);
     CertifiedKey::from_der(chain, key, provider).map_err(|error| {
         wrong(
             key_file,
             format!("not the key of {}: {error}", cert_file.display()),
         )
     })
+}
+
+fn read_chain(cert_file: &Path) -> Result<Vec<CertificateDer<'static>>, ListenError> {
+    let chain = CertificateDer::pem_slice_iter(&bytes(cert_file)?)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| wrong(cert_file, format!("no PEM certificates: {error}")))?;
+    if chain.is_empty() {
+        return Err(wrong(cert_file, "no PEM certificate in it".to_owned()));
+    }
+    Ok(chain)
+}
+
+fn read_key(key_file: &Path) -> Result<PrivateKeyDer<'static>, ListenError> {
+    PrivateKeyDer::from_pem_slice(&bytes(key_file)?)
+        .map_err(|error| wrong(key_file, format!("no PEM private key: {error}")))
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, ListenError> {

@@ -11,5 +11,5 @@ mod report;
 pub use guarded::{GuardedKeys, SignerLimits};
 pub use keystores::Keystores;
 pub use kms::KmsKeys;
-pub use pkcs11::Pkcs11Keys;
+pub use pkcs11::{Pkcs11Keys, check_pin_file};
 pub use report::{SIGN_TIMES, SignerReport};

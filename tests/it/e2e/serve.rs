@@ -170,6 +170,69 @@ fn who_asks_twice_does_not_wait_for_a_request_in_flight() {
 }
 
 #[test]
+fn what_a_configuration_names_is_opened_and_everything_wrong_is_told() {
+    let installation = Installation::new(|port| {
+        format!(
+            "issuer = \"http://127.0.0.1:{port}\"\nlisten = \"127.0.0.1:{port}\"\n\
+             [tls]\ncert_file = \"absent.pem\"\nkey_file = \"/nonexistent/key.pem\"\n\
+             [keys]\nencryption_key_file = \"/nonexistent/kek\"\n\
+             [audit]\ncheckpoints = \"idp.toml/checkpoints\"\n"
+        )
+    });
+    let files = || fs::read_dir(installation.path()).unwrap().count();
+    let before = files();
+    for command in ["config check", "serve"] {
+        let ran = installation.local(command).exits(2);
+        assert_eq!(ran.stdout, "");
+        ran.says(&[
+            ": tls.cert_file cannot be used: ",
+            "absent.pem: No such file or directory",
+            ": tls.key_file cannot be used: /nonexistent/key.pem",
+            ": keys.encryption_key_file is /nonexistent/kek, which is not there and cannot be made",
+            ": audit.checkpoints names ",
+            "; name a directory that the server's user can write",
+        ]);
+    }
+    assert_eq!(files(), before, "nothing is made");
+}
+
+#[test]
+fn a_variable_that_nothing_reads_is_warned_of() {
+    let mut installation = Installation::new(|port| {
+        format!("issuer = \"http://127.0.0.1:{port}\"\nlisten = \"127.0.0.1:{port}\"\n")
+    })
+    .with_environment([
+        ("IDP_KEYS_ALGORITM", "ES256".to_owned()),
+        ("IDP_TEST_ANYTHING", "1".to_owned()),
+        ("IDP_PORT_8080_TCP", "tcp://10.0.0.1:8080".to_owned()),
+    ]);
+    let says = "IDP_KEYS_ALGORITM is not a setting; did you mean IDP_KEYS_ALGORITHM?";
+    let checked = installation.local("config check").ok();
+    assert!(checked.stdout.contains("algorithm: RS256"), "{checked:?}");
+    assert_eq!(
+        checked.stderr.matches("is not a setting").count(),
+        1,
+        "{}",
+        checked.stderr
+    );
+    checked.says(&["warning:", says]);
+    installation.start();
+    assert!(installation.stop().success());
+    let log = installation.log();
+    assert!(
+        log.contains(says) && log.matches("is not a setting").count() == 1,
+        "{log}"
+    );
+    let kids = log
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .find(|line| line["message"] == "made the issuer's first keys")
+        .unwrap()["kids"]
+        .clone();
+    assert_eq!(kids.as_array().unwrap().len(), 2, "{kids}");
+}
+
+#[test]
 fn a_configuration_is_wrong_in_all_places_at_once() {
     let place = tempfile::tempdir().unwrap();
     let config = place.path().join("idp.toml");

@@ -101,11 +101,11 @@ fn a_server_without_its_certificate_does_not_start() {
     });
     installation
         .local("serve")
-        .exits(1)
+        .exits(2)
         .says(&["ours-server.pem", "No such file"]);
     make_certificates(installation.path(), "ours");
     make_certificates(installation.path(), "others");
-    installation.local("serve").exits(1).says(&[
+    installation.local("serve").exits(2).says(&[
         "others-server.key",
         "not the key of",
         "ours-server.pem",
@@ -113,7 +113,7 @@ fn a_server_without_its_certificate_does_not_start() {
     fs::write(installation.path().join("others-server.key"), "x").unwrap();
     installation
         .local("serve")
-        .exits(1)
+        .exits(2)
         .says(&["others-server.key", "no PEM private key"]);
 }
 

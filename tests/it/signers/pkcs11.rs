@@ -187,7 +187,10 @@ fn a_wrong_pin_is_told_and_not_tried_until_the_token_locks_itself() {
 
     let first = hsm.installation("ES256", "");
     fs::set_permissions(hsm.pin_file(), fs::Permissions::from_mode(0o644)).unwrap();
-    first.local("serve").exits(1).says(&["chmod 600"]);
+    first
+        .local("serve")
+        .exits(2)
+        .says(&["pkcs11.pin_file", "chmod 600"]);
     hsm.set_pin("another-wrong-pin");
     first.local("serve").exits(1).says(&[
         "the token refused the PIN",
@@ -211,10 +214,17 @@ fn a_token_or_module_that_is_not_there_is_named() {
         .local("serve")
         .exits(1)
         .says(&["no token has the label \"other\"", "\"idp keys\""]);
-    settings("/nowhere/module.so", "idp keys")
+    let nowhere = settings("/nowhere/module.so", "idp keys");
+    nowhere
+        .local("serve")
+        .exits(2)
+        .says(&["pkcs11.module names /nowhere/module.so, which cannot be read"]);
+    // A file, and no shared library.
+    let text = nowhere.path().join("idp.toml");
+    settings(text.to_str().unwrap(), "idp keys")
         .local("serve")
         .exits(1)
-        .says(&["/nowhere/module.so cannot be loaded"]);
+        .says(&["idp.toml cannot be loaded"]);
 }
 
 #[test]

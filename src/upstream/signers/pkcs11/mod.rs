@@ -4,7 +4,7 @@
 mod pin;
 mod token;
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use cryptoki::{
@@ -33,6 +33,14 @@ const SHA256_INFO: [u8; 19] = [
     0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05,
     0x00, 0x04, 0x20,
 ];
+
+/// Whether a PIN can be read from that file.
+///
+/// # Errors
+/// A sentence that names the file and holds nothing of the PIN.
+pub fn check_pin_file(path: &Path) -> Result<(), String> {
+    pin::read(path).map(|_| ())
+}
 
 /// A token. Every call runs on a thread where blocking is allowed.
 #[derive(Clone)]
