@@ -292,6 +292,24 @@ impl<'a> Schedule<'a> {
         }
     }
 
+    /// Since when a step has been due that was not taken: a key that should sign and was not made or not
+    /// seen where verifiers fetch it, one that should have left the JWKS. `None` where none is.
+    #[must_use]
+    pub fn overdue_since(&self, now: Timestamp) -> Option<Timestamp> {
+        let expiries = self
+            .of(KeyState::Retiring)
+            .filter_map(|key| self.expiry(key));
+        // Where nothing can be said of the next key, the time of the active one counts.
+        let end = || {
+            let active = self.active()?;
+            let begun = active.activated_at.unwrap_or(active.created_at);
+            Some(begun.plus(self.rotation.active_for))
+        };
+        let next = self.pending().and_then(|pending| self.promotion(pending));
+        let due = expiries.chain(next.or_else(end)).min();
+        due.filter(|at| *at <= now)
+    }
+
     /// Whether another key may be published.
     #[must_use]
     pub const fn has_room(&self) -> bool {
@@ -315,5 +333,72 @@ impl<'a> Schedule<'a> {
             Some(pending) => (self.has_room() && passed(self.promotion(pending)))
                 .then_some(Due::Promote(pending.id)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{KeyFacts, PublicJwk, SystemRandom};
+
+    const DAY: Duration = Duration::from_hours(24);
+
+    fn key(created: Timestamp, activated: Option<Timestamp>) -> IssuerKey {
+        let clock = crate::domain::SimulatedClock::new(created);
+        IssuerKey {
+            id: KeyId::new(&clock, &SystemRandom),
+            issuer: "https://idp.example.com".parse().unwrap(),
+            kid: String::new(),
+            algorithm: SigningAlgorithm::Es256,
+            public: PublicJwk::Okp {
+                crv: String::new(),
+                x: String::new(),
+            },
+            certificate: String::new(),
+            sealed: None,
+            reference: None,
+            mac: None,
+            created_at: created,
+            activated_at: activated,
+            retiring_at: None,
+            retired_at: None,
+            facts: KeyFacts::default(),
+        }
+    }
+
+    fn schedule(keys: &[IssuerKey], published_elsewhere: bool) -> Schedule<'_> {
+        Schedule {
+            keys,
+            algorithm: SigningAlgorithm::Es256,
+            rotation: Rotation::default(),
+            published_elsewhere,
+        }
+    }
+
+    #[test]
+    fn what_stands_in_the_way_of_a_rotation_is_told() {
+        let start = Timestamp::from_secs(1_740_514_245);
+        let after = |days: u32| start.plus(DAY * days);
+        let active = key(start, Some(start));
+        let overdue = |keys: &[IssuerKey], elsewhere, now| {
+            let since = schedule(keys, elsewhere).overdue_since(now);
+            since.map(|at| now.since(at))
+        };
+        // Nobody makes the next key; or nobody publishes it.
+        let alone = [active.clone()];
+        assert_eq!(overdue(&alone, false, after(29)), None);
+        assert_eq!(overdue(&alone, false, after(32)), Some(DAY * 2));
+        let both = [active.clone(), key(start, None)];
+        assert_eq!(overdue(&both, true, after(29)), None);
+        assert_eq!(overdue(&both, true, after(32)), Some(DAY * 2));
+        // A new pending key has its time, whatever the active one's.
+        let young = [active.clone(), key(after(40), None)];
+        assert_eq!(overdue(&young, false, after(40)), None);
+        assert_eq!(overdue(&young, false, after(42)), Some(DAY));
+        let mut leaving = key(start, Some(start));
+        leaving.retiring_at = Some(after(1));
+        let left = [key(start, Some(after(1))), key(after(1), None), leaving];
+        assert_eq!(overdue(&left, false, after(2)), Some(Duration::ZERO));
+        assert_eq!(overdue(&left, false, after(4)), Some(DAY * 2));
     }
 }

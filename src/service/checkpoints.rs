@@ -1,7 +1,13 @@
 //! Checkpoints of the audit log, written to a place outside the database, and the retention that
 //! relies on them.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use serde_json::json;
@@ -65,6 +71,8 @@ pub struct Checkpoints {
     key: SeedKey,
     objects: Option<Arc<dyn ObjectStore>>,
     last: Mutex<Option<Last>>,
+    /// When the newest one was made, epoch milliseconds: for whoever does not wait for the place.
+    newest_at: AtomicI64,
 }
 
 /// The newest checkpoint, as this replica knows it.
@@ -98,6 +106,13 @@ impl Checkpoints {
             key,
             objects,
             last: Mutex::new(None),
+            newest_at: AtomicI64::new(i64::MIN),
+        }
+    }
+
+    fn note(&self, last: Option<Last>) {
+        if let Some(last) = last {
+            self.newest_at.store(last.at.ms(), Ordering::Relaxed);
         }
     }
 }
@@ -116,6 +131,14 @@ impl Service {
     /// # Errors
     /// See [`CheckpointFailure`].
     pub async fn checkpoint_if_due(&self, every: Duration) -> Result<bool, CheckpointFailure> {
+        let written = self.write_if_due(every).await;
+        if written.is_err() {
+            self.metrics.checkpoint_failed();
+        }
+        written
+    }
+
+    async fn write_if_due(&self, every: Duration) -> Result<bool, CheckpointFailure> {
         let Some(objects) = &self.checkpoints.objects else {
             return Ok(false);
         };
@@ -126,11 +149,23 @@ impl Service {
             return Ok(false);
         }
         *last = self.newest(&**objects, *last).await?;
+        self.checkpoints.note(*last);
         if !due(&last) {
             return Ok(false);
         }
         self.write_checkpoint(&**objects, &mut last).await?;
         Ok(true)
+    }
+
+    /// How old the newest checkpoint is that this server knows of; where it knows of none yet, how long
+    /// it has been running. `None` where no place is configured.
+    pub(super) fn checkpoint_age(&self) -> Option<Duration> {
+        self.checkpoints.objects.as_ref()?;
+        let newest = match self.checkpoints.newest_at.load(Ordering::Relaxed) {
+            i64::MIN => self.started,
+            at => Timestamp::from_ms(at),
+        };
+        Some(self.clock.now().since(newest))
     }
 
     /// Makes a checkpoint now, and writes it where a place is configured.
@@ -173,6 +208,7 @@ impl Service {
                 hash,
                 at: checkpoint.at,
             });
+            self.checkpoints.note(*last);
             let mut event = self.event("audit.checkpoint", &place);
             event.details = json!({
                 "number": number, "chains": checkpoint.chains.len(), "sha256": hex::encode(hash),

@@ -25,10 +25,12 @@ const ENDPOINTS: [(&str, &[&str]); 3] = [
     (
         "enroll",
         &[
+            "invalid_client",
             "invalid_grant",
             "invalid_nonce",
             "invalid_proof",
             "invalid_request",
+            "rate_limited",
             "unauthorized_client",
             "unavailable",
         ],
@@ -55,6 +57,9 @@ pub(super) struct Metrics {
     uncounted: Gauge,
     refused_keys: Gauge,
     keys: Vec<(KeyState, Gauge, Gauge)>,
+    key_overdue: Gauge,
+    checkpoint_age: Gauge,
+    checkpoint_failures: Counter,
 }
 
 impl Metrics {
@@ -102,6 +107,9 @@ impl Metrics {
                     )
                 })
                 .collect(),
+            key_overdue: metrics::gauge!("idp_issuer_key_overdue_seconds"),
+            checkpoint_age: metrics::gauge!("idp_audit_checkpoint_age_seconds"),
+            checkpoint_failures: metrics::counter!("idp_audit_checkpoint_failures_total"),
         }
     }
 
@@ -156,6 +164,21 @@ impl Metrics {
     /// How many keys are in the database that are not published because nobody vouches for them.
     pub(super) fn refused_keys(&self, count: usize) {
         self.refused_keys.set(as_f64(count as u64));
+    }
+
+    /// For how long a change of the keys has been due that was not made.
+    pub(super) fn key_overdue(&self, since: Duration) {
+        self.key_overdue.set(since.as_secs_f64());
+    }
+
+    /// How old the newest checkpoint of the audit log is.
+    pub(super) fn checkpoint_age(&self, age: Duration) {
+        self.checkpoint_age.set(age.as_secs_f64());
+    }
+
+    /// A checkpoint that was due was not written.
+    pub(super) fn checkpoint_failed(&self) {
+        self.checkpoint_failures.increment(1);
     }
 
     /// How many keys are in a state, and for how long the first of them has been.
@@ -214,5 +237,19 @@ fn describe() {
         "idp_issuer_key_age_seconds",
         Unit::Seconds,
         "How long the issuer's oldest key of a state has been in that state"
+    );
+    describe_gauge!(
+        "idp_issuer_key_overdue_seconds",
+        Unit::Seconds,
+        "How long a step of the issuer's keys has been due that was not taken; 0 where none is"
+    );
+    describe_gauge!(
+        "idp_audit_checkpoint_age_seconds",
+        Unit::Seconds,
+        "How old the newest checkpoint of the audit log is; 0 where none are kept"
+    );
+    describe_counter!(
+        "idp_audit_checkpoint_failures_total",
+        "Checkpoints of the audit log that were due and not written"
     );
 }

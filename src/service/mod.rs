@@ -74,7 +74,7 @@ pub use crate::ports::{EnvironmentChange, FoundRecords, OrganizationChange, Page
 
 use crate::{
     config::{LimitSettings, TokenSettings},
-    domain::{AuditEvent, Clock, Issuer, Random, RequestId, Rotation},
+    domain::{AuditEvent, Clock, Issuer, Random, RequestId, Rotation, Timestamp},
     ports::{KeyFetch, Store},
 };
 use clock_watch::ClockWatch;
@@ -108,6 +108,7 @@ pub struct Service {
     nonces: Nonces,
     pool: Arc<Pool>,
     checkpoints: Checkpoints,
+    started: Timestamp,
     credentials: Credentials,
     refusals: Refusals,
     known_refusals: KnownRefusals,
@@ -156,6 +157,7 @@ impl Service {
             limits: Limits::new(&parts.limits, &parts.clock),
             gate: Gate::new(parts.limits.signing_queue),
             clock_watch: ClockWatch::new(parts.clock.now()),
+            started: parts.clock.now(),
             metrics: Metrics::get(),
             store: parts.store,
             clock: parts.clock,

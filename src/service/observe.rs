@@ -29,6 +29,11 @@ impl Service {
         let keys = self.keys.reload(&*self.store).await?;
         self.metrics.refused_keys(self.keys.refused().len());
         let now = self.clock.now();
+        let overdue = self.schedule(&keys).overdue_since(now);
+        self.metrics
+            .key_overdue(overdue.map(|at| now.since(at)).unwrap_or_default());
+        self.metrics
+            .checkpoint_age(self.checkpoint_age().unwrap_or_default());
         self.metrics.keys(|state| {
             let of_state = keys.iter().filter(|key| key.state() == state);
             of_state.map(|key| now.since(since(key))).collect()

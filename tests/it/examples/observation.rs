@@ -27,6 +27,11 @@ fn prometheus_takes_the_rules_and_the_scrape() {
     };
     let scrape = file("examples/prometheus/prometheus.yaml");
     printed(promtool.args(["check", "config"]).arg(scrape));
+    let Some(mut promtool) = tool("promtool", "--version") else {
+        return;
+    };
+    let told = file("tests/data/alerts-test.yaml");
+    printed(promtool.args(["test", "rules"]).arg(told));
 }
 
 /// The alerts' names and expressions.

@@ -141,3 +141,32 @@ async fn a_clock_that_is_set_back_is_counted() {
     world.service.keep_keys().await.unwrap();
     assert_eq!(metric(ops, "idp_clock_set_back_total").await, "1");
 }
+
+#[tokio::test]
+async fn checkpoints_that_cease_are_told() {
+    let place = tempfile::tempdir().unwrap();
+    let ops = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let world = World::with(|settings| {
+        settings.ops_listen = Some(ops);
+        settings.audit.checkpoints = Some(place.path().to_str().unwrap().to_owned());
+    })
+    .await;
+    let hour = std::time::Duration::from_hours(1);
+    let age = async || {
+        world.service.observe().await.unwrap();
+        let age = metric(ops, "idp_audit_checkpoint_age_seconds").await;
+        let (whole, _) = age.split_once('.').unwrap_or((&age, ""));
+        whole.to_owned()
+    };
+    world.service.checkpoint_if_due(hour).await.unwrap();
+    assert_eq!(age().await, "0");
+    world.advance(3 * 3_600);
+    assert_eq!(age().await, "10800");
+    assert_eq!(metric(ops, "idp_issuer_key_overdue_seconds").await, "0");
+    // Another log's checkpoint lies there.
+    std::fs::write(place.path().join("000000000002.jws"), "nonsense").unwrap();
+    assert!(world.service.checkpoint_if_due(hour).await.is_err());
+    assert_eq!(age().await, "10800");
+    let failures = metric(ops, "idp_audit_checkpoint_failures_total").await;
+    assert!(failures.parse::<f64>().unwrap() >= 1.0, "{failures}");
+}
