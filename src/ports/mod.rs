@@ -1,5 +1,6 @@
 //! The traits between the middle of the house and the outside world.
 
+mod administrators;
 mod environment_keys;
 mod keys;
 mod objects;
@@ -9,6 +10,7 @@ mod store;
 mod sts;
 
 pub use crate::domain::AuditRecord;
+pub use administrators::{AdminStore, AdminToken};
 pub use environment_keys::{
     EnvironmentKeyStore, KeyRotation, KeyStanding, QuarantineOutcome, ReleaseOutcome,
     RotationOutcome,
@@ -21,10 +23,10 @@ pub use proxy::{
 };
 pub use signer::{ExternalKey, ExternalKeys, SignError, Signer};
 pub use store::{
-    AdminStore, AdminToken, AuditStore, Change, EnrolOutcome, EnrolmentStore, EnvironmentChange,
-    EnvironmentStore, FoundRecords, InsertOutcome, IssuerKeyStore, KeyChange, KeyNote, KeyStep,
-    ListedPrincipal, MintOutcome, MintRequest, MintStore, Notice, OrganizationChange,
-    OrganizationStore, OutstandingTokens, Page, Patience, PrincipalStore, ProjectStore,
-    ReplicaStore, StopOutcome, Store, StoreError, StoreUsage,
+    AuditStore, Change, EnrolOutcome, EnrolmentStore, EnvironmentChange, EnvironmentStore,
+    FoundRecords, InsertOutcome, IssuerKeyStore, KeyChange, KeyNote, KeyStep, ListedPrincipal,
+    MintOutcome, MintRequest, MintStore, Notice, OrganizationChange, OrganizationStore,
+    OutstandingTokens, Page, Patience, PrincipalStore, ProjectStore, ReplicaStore, StopOutcome,
+    Store, StoreError, StoreUsage,
 };
 pub use sts::{Sts, StsCredentials, StsError, StsRefusal, StsRequest};

@@ -5,12 +5,11 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use super::EnvironmentKeyStore;
+use super::{AdminStore, EnvironmentKeyStore};
 use crate::domain::{
-    AdminTokenId, Audience, AuditChain, AuditCut, AuditEvent, AuditFilter, AuditRecord,
-    AwsClaimsChange, Credential, Environment, EnvironmentId, EnvironmentState, Issuer, IssuerKey,
-    JoinToken, KeyId, Name, Organization, OrganizationId, Project, ProjectId, PublicJwk, RoleArn,
-    Subject, Timestamp,
+    Audience, AuditChain, AuditCut, AuditEvent, AuditFilter, AuditRecord, AwsClaimsChange,
+    Credential, Environment, EnvironmentId, EnvironmentState, Issuer, IssuerKey, JoinToken, KeyId,
+    Name, Organization, OrganizationId, Project, ProjectId, PublicJwk, RoleArn, Subject, Timestamp,
 };
 
 /// Why the store did not do it.
@@ -495,35 +494,6 @@ pub trait AuditStore: Send + Sync {
 
     /// Deletes records that cuts have removed, in slices between which others write; returns how many.
     async fn purge_audit_records(&self) -> Result<u64, StoreError>;
-}
-
-/// An administrator token, without the secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AdminToken {
-    /// Its id.
-    pub id: AdminTokenId,
-    /// SHA-256 of the token's text.
-    pub hash: [u8; 32],
-    /// The one organisation it administers; all of them if `None`.
-    pub organization_id: Option<OrganizationId>,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When it ceases to work, if ever.
-    pub expires_at: Option<Timestamp>,
-}
-
-/// Administrators.
-#[async_trait]
-pub trait AdminStore: Send + Sync {
-    /// Adds the first administrator token; [`InsertOutcome::Exists`] where there is any already.
-    async fn bootstrap_admin(
-        &self,
-        token: &AdminToken,
-        event: AuditEvent,
-    ) -> Result<InsertOutcome, StoreError>;
-
-    /// The administrator token with that SHA-256, expired ones too.
-    async fn admin_token(&self, hash: &[u8; 32]) -> Result<Option<AdminToken>, StoreError>;
 }
 
 /// How busy a store is.

@@ -30,6 +30,6 @@ pub use log::{Log, LogError, start_log};
 pub use objects::open_objects;
 pub use proxy::{Proxy, ProxyError, ProxyParts, ProxySettings, ProxyState, Running, StateError};
 pub use publish::publish;
-pub use run::{bootstrap_admin, serve, stop_signal};
+pub use run::{bootstrap_admin, replace_admin, serve, stop_signal};
 pub use sts::{RolesChange, StandaloneSts, StsError};
 pub use vault::{Reseal, Vault, VaultError};

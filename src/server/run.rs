@@ -23,7 +23,7 @@ use crate::{
     config::{AuditSettings, Settings},
     domain::{AuditEvent, Clock, Outcome, Random, SecretString},
     http::{self, Front, Ops},
-    service::{Service, bootstrap},
+    service::{Service, bootstrap, replace_administrator},
 };
 
 /// How often expired `jti`s are forgotten, refusals recorded, and the clock and the keys looked after. A
@@ -327,6 +327,22 @@ pub async fn bootstrap_admin(
         event.details = json!({ "reason": "there is an administrator token already" });
         store.append(event).await?;
     }
+    store.close().await;
+    Ok(token)
+}
+
+/// Makes an administrator token for everything in the installation that `settings` name, and revokes all
+/// others that reach everything.
+///
+/// # Errors
+/// The database does not open or answer.
+pub async fn replace_admin(
+    settings: &Settings,
+    clock: Arc<dyn Clock>,
+    random: &dyn Random,
+) -> Result<SecretString, StartError> {
+    let store = open_store(&settings.database_url, clock.clone()).await?;
+    let token = replace_administrator(&*store, &*clock, random).await?;
     store.close().await;
     Ok(token)
 }

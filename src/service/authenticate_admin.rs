@@ -10,7 +10,7 @@ use super::{
 use crate::{
     domain::{
         Actor, AdminTokenId, AuditEvent, Clock, ExposeSecret as _, OrganizationId, Random,
-        SecretString, bearer_secret,
+        SecretString, Timestamp, bearer_secret,
     },
     jose::sha256,
     ports::{AdminToken, InsertOutcome, Store, StoreError},
@@ -24,6 +24,7 @@ pub const ADMIN_TOKEN_PREFIX: &str = "idp_admin_";
 pub struct Administrator {
     id: AdminTokenId,
     organization: Option<OrganizationId>,
+    expires_at: Option<Timestamp>,
     pub(super) context: RequestContext,
 }
 
@@ -40,6 +41,16 @@ impl Administrator {
         self.organization.is_none()
     }
 
+    /// When the token ceases to work, if ever.
+    pub(super) const fn expires_at(&self) -> Option<Timestamp> {
+        self.expires_at
+    }
+
+    /// The token's id.
+    pub(super) const fn id(&self) -> AdminTokenId {
+        self.id
+    }
+
     pub(super) const fn actor(&self) -> Actor {
         Actor::Administrator(self.id)
     }
@@ -51,7 +62,8 @@ impl Administrator {
 }
 
 impl Service {
-    /// The administrator whose token this is; `None` for an unknown or expired one.
+    /// The administrator whose token this is; `None` for one that is unknown, expired or revoked. It is
+    /// looked up for every request, so that a revocation holds for all replicas from its commit on.
     ///
     /// # Errors
     /// The database is not available.
@@ -75,14 +87,18 @@ impl Service {
         let admin = Administrator {
             id: token.id,
             organization: token.organization_id,
+            expires_at: token.expires_at,
             context,
         };
         let now = self.clock.now();
-        if let Some(expired) = token.expires_at.filter(|at| *at <= now) {
+        // A revocation counts whatever time it is: the clock of the replica that took it may be ahead.
+        let revoked = token.revoked_at.map(|at| ("revoked", at));
+        let expired = token.expires_at.filter(|at| *at <= now);
+        if let Some((reason, at)) = revoked.or(expired.map(|at| ("expired", at))) {
             let mut event = self.event("admin.authenticate", token.id.to_string());
-            event.details = json!({ "reason": "expired", "expired_at": expired.to_string() });
-            self.metrics.administrator_refused("expired");
-            self.record_admin_refusal(&admin, "expired", event).await?;
+            event.details = json!({ "reason": reason, format!("{reason}_at"): at.to_string() });
+            self.metrics.administrator_refused(reason);
+            self.record_admin_refusal(&admin, reason, event).await?;
             return Ok(None);
         }
         Ok(Some(admin))
@@ -146,17 +162,53 @@ pub async fn bootstrap(
     clock: &dyn Clock,
     random: &dyn Random,
 ) -> Result<Option<SecretString>, StoreError> {
-    let secret = bearer_secret(ADMIN_TOKEN_PREFIX, random);
-    let token = AdminToken {
-        id: AdminTokenId::new(clock, random),
-        hash: sha256(secret.expose_secret().as_bytes()),
-        organization_id: None,
-        created_at: clock.now(),
-        expires_at: None,
-    };
+    let (token, secret) = first_token(clock, random);
     let event = AuditEvent::new(clock, random, "admin.bootstrap", token.id.to_string());
     match store.bootstrap_admin(&token, event).await? {
         InsertOutcome::Inserted => Ok(Some(secret)),
         _ => Ok(None),
     }
+}
+
+/// Makes an administrator token that reaches everything and revokes all others that do: for whoever
+/// lost theirs, or fears that somebody else has it. Tokens for one organisation stay.
+///
+/// # Errors
+/// The database is not available.
+pub async fn replace_administrator(
+    store: &dyn Store,
+    clock: &dyn Clock,
+    random: &dyn Random,
+) -> Result<SecretString, StoreError> {
+    let (token, secret) = first_token(clock, random);
+    let mut event = AuditEvent::new(clock, random, "admin.bootstrap", token.id.to_string());
+    event.details = json!({ "replaced": true });
+    match store.replace_admin(&token, event).await? {
+        InsertOutcome::Inserted => Ok(secret),
+        // A fresh id of a token for no organisation.
+        other => Err(StoreError::Corrupt(format!(
+            "a new administrator token was not stored: {other:?}"
+        ))),
+    }
+}
+
+/// A token that reaches everything, for good.
+fn first_token(clock: &dyn Clock, random: &dyn Random) -> (AdminToken, SecretString) {
+    let (hash, secret) = new_secret(random);
+    let token = AdminToken {
+        id: AdminTokenId::new(clock, random),
+        hash,
+        name: "bootstrap".parse().ok(),
+        organization_id: None,
+        created_at: clock.now(),
+        expires_at: None,
+        revoked_at: None,
+    };
+    (token, secret)
+}
+
+/// An administrator token's text, and what is stored of it.
+pub(super) fn new_secret(random: &dyn Random) -> ([u8; 32], SecretString) {
+    let secret = bearer_secret(ADMIN_TOKEN_PREFIX, random);
+    (sha256(secret.expose_secret().as_bytes()), secret)
 }

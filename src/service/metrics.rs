@@ -35,7 +35,10 @@ const ENDPOINTS: [(&str, &[&str]); 3] = [
             "unavailable",
         ],
     ),
-    ("admin", &["unauthenticated", "rate_limited"]),
+    (
+        "admin",
+        &["unauthenticated", "expired", "revoked", "rate_limited"],
+    ),
 ];
 
 const STATES: [(KeyState, &str); 3] = [

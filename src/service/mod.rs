@@ -44,10 +44,11 @@ use std::{
 use tokio::sync::RwLock;
 
 pub use administer::{
-    AdminRefusal, CreateEnvironment, CreateOrganization, Created, IssuedJoinToken,
+    AdminRefusal, CreateAdminToken, CreateEnvironment, CreateOrganization, Created,
+    IssuedAdminToken, IssuedJoinToken,
 };
 pub use admitted::{Admitted, AdmittedPage, FindAdmitted};
-pub use authenticate_admin::{ADMIN_TOKEN_PREFIX, Administrator, bootstrap};
+pub use authenticate_admin::{ADMIN_TOKEN_PREFIX, Administrator, bootstrap, replace_administrator};
 pub use change_keys::{Compromised, Rotate, Rotated};
 pub use checkpoints::{
     CheckpointFailure, Checkpoints, MadeCheckpoint, checkpoint_name, checkpoint_number,
@@ -70,7 +71,9 @@ pub use pool::{Overloaded, Pool};
 pub use rotate_environment_key::RotateKeyRequest;
 pub use sealing::Sealing;
 
-pub use crate::ports::{EnvironmentChange, FoundRecords, OrganizationChange, Page, StoreError};
+pub use crate::ports::{
+    AdminToken, EnvironmentChange, FoundRecords, OrganizationChange, Page, StoreError,
+};
 
 use crate::{
     config::{LimitSettings, TokenSettings},

@@ -374,9 +374,11 @@ impl TryFrom<IssuerKeyRow> for IssuerKey {
 pub(super) struct AdminTokenRow {
     id: String,
     hash: Vec<u8>,
+    name: Option<String>,
     organization_id: Option<String>,
     created_at: i64,
     expires_at: Option<i64>,
+    revoked_at: Option<i64>,
 }
 
 impl TryFrom<AdminTokenRow> for AdminToken {
@@ -386,12 +388,14 @@ impl TryFrom<AdminTokenRow> for AdminToken {
         Ok(Self {
             id: parse("admin_tokens.id", &row.id)?,
             hash: hash("admin_tokens.hash", &row.hash)?,
+            name: optional("admin_tokens.name", row.name.as_deref())?,
             organization_id: optional(
                 "admin_tokens.organization_id",
                 row.organization_id.as_deref(),
             )?,
             created_at: Timestamp::from_ms(row.created_at),
             expires_at: time(row.expires_at),
+            revoked_at: time(row.revoked_at),
         })
     }
 }

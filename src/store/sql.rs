@@ -168,11 +168,28 @@ pub(super) const NOTE_TIME: &str = "UPDATE clock SET newest = $1 WHERE newest < 
 
 pub(super) const ADMIN_EXISTS: &str = "SELECT 1 FROM admin_tokens LIMIT 1";
 
-pub(super) const INSERT_ADMIN_TOKEN: &str = "INSERT INTO admin_tokens (id, hash, organization_id, \
-     created_at, expires_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
+pub(super) const INSERT_ADMIN_TOKEN: &str = "INSERT INTO admin_tokens (id, hash, name, \
+     organization_id, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
 
-pub(super) const SELECT_ADMIN_TOKEN: &str = "SELECT id, hash, organization_id, created_at, \
-     expires_at FROM admin_tokens WHERE hash = $1";
+pub(super) const SELECT_ADMIN_TOKEN: &str = "SELECT id, hash, name, organization_id, created_at, \
+     expires_at, revoked_at FROM admin_tokens WHERE hash = $1";
+
+pub(super) const SELECT_ADMIN_TOKEN_BY_ID: &str = "SELECT id, hash, name, organization_id, \
+     created_at, expires_at, revoked_at FROM admin_tokens WHERE id = $1";
+
+pub(super) const ADMIN_TOKEN_WORKS: &str = "SELECT 1 FROM admin_tokens WHERE id = $1 AND revoked_at \
+     IS NULL AND (expires_at IS NULL OR expires_at > $2)";
+
+pub(super) const SELECT_ADMIN_TOKENS: &str = "SELECT id, hash, name, organization_id, created_at, \
+     expires_at, revoked_at FROM admin_tokens WHERE ($1 IS NULL OR organization_id = $1) AND id > $2 \
+     ORDER BY id LIMIT $3";
+
+pub(super) const REVOKE_ADMIN_TOKEN: &str = "UPDATE admin_tokens SET revoked_at = $2, expires_at = \
+     CASE WHEN expires_at < $2 THEN expires_at ELSE $2 END WHERE id = $1 AND revoked_at IS NULL";
+
+pub(super) const REVOKE_UNSCOPED_ADMIN_TOKENS: &str = "UPDATE admin_tokens SET revoked_at = $1, \
+     expires_at = CASE WHEN expires_at < $1 THEN expires_at ELSE $1 END \
+     WHERE organization_id IS NULL AND revoked_at IS NULL RETURNING id";
 
 pub(super) const SELECT_HEAD: &str = "SELECT chain, seq, hash FROM audit_heads WHERE chain = $1";
 

@@ -1,6 +1,7 @@
 //! The product from end to end: the built binary, and around it the parts that its users have, which
 //! are the AWS CLI, boto3, moto, `PyJWT` and authlib.
 
+mod admin_tokens;
 pub(crate) mod attackers;
 mod audit;
 mod aws_claims;

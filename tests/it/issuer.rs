@@ -13,6 +13,7 @@ macro_rules! snapshot {
 }
 
 mod admin;
+mod admin_tokens;
 mod admitted;
 mod assertions;
 mod audit;

@@ -79,6 +79,7 @@ macro_rules! conformance {
             installation: [
                 usage,
                 administrators,
+                administrator_tokens,
                 leases,
                 closing
             ],
@@ -97,6 +98,7 @@ macro_rules! conformance {
                 waiters_that_leave_harm_nobody,
                 changes_and_mints_interleave,
                 one_administrator_is_the_first,
+                no_token_slips_past_a_replacement,
                 one_of_many_rotations_is_applied
             ]
         );

@@ -7,6 +7,7 @@ mod join_token;
 mod key;
 mod organization;
 mod project;
+mod token;
 
 use std::sync::Arc;
 
@@ -27,7 +28,7 @@ use crate::{
         server::{Server, ServerError, ServerUrl},
     },
     domain::{ExposeSecret as _, SecretString},
-    server::bootstrap_admin,
+    server::{bootstrap_admin, replace_admin},
 };
 
 /// Administer a server: needs `IDP_URL` and `IDP_ADMIN_TOKEN`
@@ -44,8 +45,11 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Print the first administrator token, once
-    #[command(after_help = "Example:\n  idp admin bootstrap --config idp.toml > admin-token")]
-    Bootstrap(ConfigArgs),
+    #[command(
+        after_help = "Example:\n  idp admin bootstrap --config idp.toml > admin-token\n\n\
+                      Where it is lost:\n  idp admin bootstrap --replace --config idp.toml > admin-token"
+    )]
+    Bootstrap(BootstrapArgs),
     /// Organisations: the tenants
     #[command(
         subcommand,
@@ -72,6 +76,12 @@ enum Command {
         after_help = "Example:\n  idp admin join-token create 019527e4-75d5-704d-a5a4-a2b52cf56196 > join-token"
     )]
     JoinToken(join_token::Command),
+    /// Administrator tokens: who may administer what
+    #[command(
+        subcommand,
+        after_help = "Example:\n  idp admin token create --name ci --expires-in 90d > admin-token"
+    )]
+    Token(token::Command),
     /// The database of an installation: works on it directly, not over the API
     #[command(
         subcommand,
@@ -86,33 +96,49 @@ enum Command {
     Audit(audit::Command),
 }
 
+#[derive(Debug, clap::Args)]
+struct BootstrapArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Where it was lost or stolen: make another one, and revoke all others that reach everything
+    #[arg(long)]
+    replace: bool,
+}
+
 pub(super) fn run(args: Args, context: &Context) -> Outcome {
     match args.command {
-        Command::Bootstrap(config) => bootstrap(&config, context),
+        Command::Bootstrap(args) => bootstrap(&args, context),
         Command::Org(command) => api(context, async |api| command.run(&api).await),
         Command::Project(command) => api(context, async |api| command.run(&api).await),
         Command::Environment(command) => api(context, async |api| command.run(&api).await),
         Command::JoinToken(command) => api(context, async |api| command.run(&api).await),
+        Command::Token(command) => api(context, async |api| command.run(&api).await),
         Command::Key(command) => key::run(command, context),
         Command::Audit(command) => audit::run(command, context),
         Command::Database(command) => command.run(context),
     }
 }
 
-fn bootstrap(config: &ConfigArgs, context: &Context) -> Outcome {
-    let settings = config.load(context)?;
+fn bootstrap(args: &BootstrapArgs, context: &Context) -> Outcome {
+    let settings = args.config.load(context)?;
     let clock = Arc::clone(&context.clock);
-    let token =
+    let token = if args.replace {
+        runtime::block_on(replace_admin(&settings, clock, &*context.random))??
+    } else {
         runtime::block_on(bootstrap_admin(&settings, clock, &*context.random))??.ok_or_else(|| {
             Failure::new(
                 ExitCode::Refused,
                 anyhow::anyhow!("this installation has an administrator token already"),
             )
-            .help("it was printed once, by the first `idp admin bootstrap`, and only its hash is kept")
-        })?;
-    context
-        .printer
-        .note("the first administrator token; it is shown this once, keep it in a safe place");
+            .help(
+                "it was printed once, by the first `idp admin bootstrap`, and only its hash is kept; \
+                 where it is lost, `idp admin bootstrap --replace` makes another one and revokes it",
+            )
+        })?
+    };
+    context.printer.note(
+        "an administrator token for everything; it is shown this once, keep it in a safe place",
+    );
     if context.printer.json {
         let json = json!({ "admin_token": token.expose_secret() });
         return context.printer.line(&json.to_string());
@@ -285,7 +311,7 @@ fn explain(error: ServerError) -> Failure {
     match error {
         ServerError::Refused(ref refusal) if refusal.status == 401 => {
             Failure::new(ExitCode::Refused, error)
-                .help("check IDP_ADMIN_TOKEN: the token is unknown to this server, or has expired")
+                .help("check IDP_ADMIN_TOKEN: the token is unknown to this server, has expired or was revoked")
         }
         ServerError::Refused(_) => Failure::new(ExitCode::Refused, error),
         other => other.into(),

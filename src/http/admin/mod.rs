@@ -1,5 +1,6 @@
 //! The administration API at `/api/v1`.
 
+mod admin_tokens;
 mod audit;
 mod authentication;
 mod environments;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     middleware::from_fn_with_state,
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 
 use super::App;
@@ -56,6 +57,11 @@ pub(super) fn router(app: Arc<App>) -> Router<Arc<App>> {
             "/environments/{environment}/join-tokens",
             post(environments::create_join_token),
         )
+        .route(
+            "/admin-tokens",
+            get(admin_tokens::list).post(admin_tokens::create),
+        )
+        .route("/admin-tokens/{token}", delete(admin_tokens::revoke))
         .route("/principals/admitted", post(principals::admitted))
         .route("/organizations/{organization}/mints", get(mints::list))
         .route("/keys", get(keys::list))

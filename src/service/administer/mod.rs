@@ -1,5 +1,6 @@
 //! What administrators do, a module for each subject.
 
+mod admin_tokens;
 mod audit_log;
 mod environments;
 mod join_tokens;
@@ -15,6 +16,7 @@ use crate::{
     ports::StoreError,
 };
 
+pub use admin_tokens::{CreateAdminToken, IssuedAdminToken};
 pub use environments::{CreateEnvironment, Created};
 pub use join_tokens::IssuedJoinToken;
 pub use organizations::CreateOrganization;

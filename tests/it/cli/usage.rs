@@ -46,6 +46,8 @@ fn help_of_every_command() {
         "config check",
         "admin",
         "admin bootstrap",
+        "admin token",
+        "admin token create",
     ] {
         let mut arguments = command.split_whitespace().collect::<Vec<_>>();
         arguments.push("--help");

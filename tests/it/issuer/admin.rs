@@ -1,6 +1,5 @@
 //! The administration API as somebody tries it who has no token, or one for less (case 20's start).
 
-use idp::jose::sha256;
 use serde_json::{Value, json};
 
 use super::{Answer, Request, World};
@@ -61,6 +60,9 @@ fn all_routes(organization: &str, project: &str, environment: &str) -> Vec<Reque
         Request::get("/api/v1/organizations"),
         Request::json("POST", "/api/v1/organizations", &json!({ "name": "x" })),
         Request::get("/api/v1/keys"),
+        Request::get("/api/v1/admin-tokens"),
+        Request::json("POST", "/api/v1/admin-tokens", &json!({ "name": "x" })),
+        Request::new("DELETE", &format!("/api/v1/admin-tokens/{NOTHING}")),
         Request::json(
             "POST",
             "/api/v1/principals/admitted",
@@ -76,22 +78,12 @@ fn all_routes(organization: &str, project: &str, environment: &str) -> Vec<Reque
     requests
 }
 
-/// A token for one organisation only, as a later version will make them.
-pub(super) async fn scoped(world: &World, organization: &str, expires_at: Option<i64>) -> String {
-    let token = format!("idp_admin_{organization}");
-    sqlx::query(
-        "INSERT INTO admin_tokens (id, hash, organization_id, created_at, expires_at) \
-         VALUES ($1, $2, $3, $4, $5)",
-    )
-    .bind(idp::domain::AdminTokenId::new(&*world.clock, &idp::domain::SystemRandom).to_string())
-    .bind(sha256(token.as_bytes()).as_slice())
-    .bind(organization)
-    .bind(world.now() * 1_000)
-    .bind(expires_at)
-    .execute(&world.sql().await)
-    .await
-    .unwrap();
-    token
+/// A token for one organisation only, with a life in seconds.
+pub(super) async fn scoped(world: &World, organization: &str, expires_in: Option<i64>) -> String {
+    let body = json!({ "organization_id": organization, "expires_in": expires_in });
+    let made = world.post("/api/v1/admin-tokens", &body).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    made.json()["admin_token"].as_str().unwrap().to_owned()
 }
 
 /// An organisation with a project and an environment.
@@ -115,7 +107,7 @@ async fn tenant(world: &World, name: &str) -> Tenant {
 }
 
 #[track_caller]
-fn assert_unauthenticated(answer: &Answer) {
+pub(super) fn assert_unauthenticated(answer: &Answer) {
     answer.assert_refused(
         "401",
         "present an administrator token: Authorization: Bearer idp_admin_",
@@ -229,8 +221,7 @@ async fn a_parameter_that_a_route_does_not_know_is_refused_and_nothing_is_done()
 async fn a_token_ends_when_it_says() {
     let world = World::start().await;
     let organization = world.organization.to_string();
-    let end = (world.now() + 60) * 1_000;
-    let token = scoped(&world, &organization, Some(end)).await;
+    let token = scoped(&world, &organization, Some(60)).await;
     let target = format!("/api/v1/organizations/{organization}");
     let request = Request::get(&target).bearer(&token);
     world.advance(59);

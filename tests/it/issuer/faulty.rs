@@ -14,9 +14,9 @@ use async_trait::async_trait;
 use axum::Router;
 use idp::{
     domain::{
-        AuditChain, AuditCut, AuditEvent, AuditFilter, Credential, Environment, EnvironmentId,
-        Issuer, IssuerKey, JoinToken, KeyId, Name, Organization, OrganizationId, Project,
-        ProjectId, PublicJwk, SystemRandom, Timestamp,
+        AdminTokenId, AuditChain, AuditCut, AuditEvent, AuditFilter, Credential, Environment,
+        EnvironmentId, Issuer, IssuerKey, JoinToken, KeyId, Name, Organization, OrganizationId,
+        Project, ProjectId, PublicJwk, SystemRandom, Timestamp,
     },
     http::{self, Ops},
     jose::{SealingKey, SeedKey},
@@ -182,7 +182,16 @@ delegate!(AuditStore {
 
 delegate!(AdminStore {
     no_writes bootstrap_admin(token: &AdminToken, event: AuditEvent) -> InsertOutcome;
+    no_writes replace_admin(token: &AdminToken, event: AuditEvent) -> InsertOutcome;
+    no_writes create_admin_token(
+        token: &AdminToken, maker: AdminTokenId, event: AuditEvent
+    ) -> InsertOutcome;
     no_reads admin_token(hash: &[u8; 32]) -> Option<AdminToken>;
+    no_reads admin_token_by_id(id: AdminTokenId) -> Option<AdminToken>;
+    no_reads admin_tokens(
+        organization: Option<OrganizationId>, page: Page<AdminTokenId>
+    ) -> Vec<AdminToken>;
+    no_writes revoke_admin_token(id: AdminTokenId, at: Timestamp, event: AuditEvent) -> Change;
 });
 
 #[async_trait]

@@ -71,6 +71,27 @@ async fn changes_reach_every_replica() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revoked_administrator_token_is_refused_everywhere_at_once() {
+    let Some(replicas) = Replicas::start(2).await else {
+        return;
+    };
+    let (first, second) = (replicas.url(0), replicas.url(1));
+    for _ in 0..10 {
+        let call = async |method, path: &str| {
+            administer(&first, &replicas.admin_token, method, path, json!({})).await
+        };
+        let made = call(Method::POST, "/admin-tokens").await;
+        let token = made["admin_token"].as_str().unwrap();
+        let answer = get_raw(&second, "/api/v1/organizations", token);
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        let path = format!("/admin-tokens/{}", made["id"].as_str().unwrap());
+        call(Method::DELETE, &path).await;
+        let answer = get_raw(&second, "/api/v1/organizations", token);
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_without_its_database_serves_what_it_can_and_recovers() {
     let Some(mut replicas) = Replicas::start(1).await else {
         return;
@@ -108,12 +129,23 @@ async fn a_replica_without_its_database_serves_what_it_can_and_recovers() {
 
 /// The whole answer to a form, headers and all.
 fn post_raw(url: &str, form: &str) -> String {
+    let head = format!(
+        "content-type: application/x-www-form-urlencoded\r\ncontent-length: {}",
+        form.len()
+    );
+    send_raw(url, "POST /oauth2/token", &head, form)
+}
+
+fn get_raw(url: &str, path: &str, token: &str) -> String {
+    let head = format!("authorization: Bearer {token}");
+    send_raw(url, &format!("GET {path}"), &head, "")
+}
+
+fn send_raw(url: &str, request: &str, head: &str, body: &str) -> String {
     let authority = url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(authority).unwrap();
     let request = format!(
-        "POST /oauth2/token HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n\
-         content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{form}",
-        form.len()
+        "{request} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n{head}\r\n\r\n{body}"
     );
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();

@@ -13,7 +13,7 @@ use idp::{
 
 use super::{
     Database,
-    fixture::{World, issuer},
+    fixture::{World, all, issuer},
 };
 
 pub(super) async fn mints_together_end_each_its_own_way(database: &impl Database) {
@@ -261,6 +261,8 @@ pub(super) async fn one_administrator_is_the_first(database: &impl Database) {
             organization_id: None,
             created_at: world.now(),
             expires_at: None,
+            name: None,
+            revoked_at: None,
         };
         let (store, event) = (Arc::clone(&world.store), world.event(None));
         async move { store.bootstrap_admin(&token, event).await.unwrap() }
@@ -271,6 +273,43 @@ pub(super) async fn one_administrator_is_the_first(database: &impl Database) {
         .filter(|outcome| **outcome == InsertOutcome::Inserted)
         .count();
     assert_eq!(first, 1);
+}
+
+/// Whoever has a stolen token and makes others with it in the moment of the replacement.
+pub(super) async fn no_token_slips_past_a_replacement(database: &impl Database) {
+    let world = World::new(database).await;
+    let token = |hash: [u8; 32]| AdminToken {
+        id: AdminTokenId::new(&*world.clock, &SystemRandom),
+        hash,
+        organization_id: None,
+        created_at: world.now(),
+        expires_at: None,
+        name: None,
+        revoked_at: None,
+    };
+    let store = &world.store;
+    let stolen = token([255; 32]);
+    let first = store.bootstrap_admin(&stolen, world.event(None)).await;
+    assert_eq!(first.unwrap(), InsertOutcome::Inserted);
+    let made = (0..40_u8).map(|n| {
+        let (token, event, maker) = (token([n; 32]), world.event(None), stolen.id);
+        async move {
+            store
+                .create_admin_token(&token, maker, event)
+                .await
+                .unwrap()
+        }
+    });
+    let mut fresh = token([254; 32]);
+    fresh.created_at = world.later(1);
+    let replaced = store.replace_admin(&fresh, world.event(None));
+    let (made, replaced) = tokio::join!(join_all(made), replaced);
+    assert_eq!(replaced.unwrap(), InsertOutcome::Inserted);
+    let outcomes = [InsertOutcome::Inserted, InsertOutcome::ParentStopped];
+    assert!(made.iter().all(|outcome| outcomes.contains(outcome)));
+    let mut left = store.admin_tokens(None, all()).await.unwrap();
+    left.retain(|token| token.revoked_at.is_none());
+    assert_eq!(left, [fresh]);
 }
 
 pub(super) async fn one_of_many_rotations_is_applied(database: &impl Database) {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use idp::{
-    domain::{AdminTokenId, SystemRandom},
-    ports::{AdminToken, InsertOutcome, OrganizationChange, Store, StoreError},
+    domain::{AdminTokenId, OrganizationId, SystemRandom},
+    ports::{AdminToken, Change, InsertOutcome, OrganizationChange, Page, Store, StoreError},
 };
 
 use super::{Database, fixture::World};
@@ -33,6 +33,8 @@ pub(super) async fn administrators(database: &impl Database) {
         organization_id: Some(world.organization().id),
         created_at: world.now(),
         expires_at: Some(world.later(1)),
+        name: Some("ci".parse().unwrap()),
+        revoked_at: None,
     };
     assert_eq!(
         store
@@ -69,6 +71,107 @@ pub(super) async fn administrators(database: &impl Database) {
     );
     assert_eq!(store.admin_token(&second.hash).await.unwrap(), None);
     assert_eq!(world.length(None).await, 1);
+}
+
+/// A token beside the first one.
+fn another(world: &World, hash: u8, organization_id: Option<OrganizationId>) -> AdminToken {
+    AdminToken {
+        id: AdminTokenId::new(&*world.clock, &SystemRandom),
+        hash: [hash; 32],
+        name: None,
+        organization_id,
+        created_at: world.now(),
+        expires_at: None,
+        revoked_at: None,
+    }
+}
+
+pub(super) async fn administrator_tokens(database: &impl Database) {
+    let world = World::new(database).await;
+    let store = &world.store;
+    let own = world.stored_organization().await.id;
+    let all = another(&world, 1, None);
+    let first = store.bootstrap_admin(&all, world.event(None)).await;
+    assert_eq!(first.unwrap(), InsertOutcome::Inserted);
+    let create_by = async |token: &AdminToken, maker: &AdminToken| {
+        let made = store.create_admin_token(token, maker.id, world.event(None));
+        made.await.unwrap()
+    };
+    let create = async |token: &AdminToken| create_by(token, &all).await;
+    let again = AdminToken {
+        id: AdminTokenId::new(&*world.clock, &SystemRandom),
+        ..all.clone()
+    };
+    assert_eq!(create(&again).await, InsertOutcome::Exists);
+    let nowhere = another(&world, 2, Some(world.organization().id));
+    assert_eq!(create(&nowhere).await, InsertOutcome::ParentMissing);
+    let mut scoped = another(&world, 3, Some(own));
+    scoped.expires_at = Some(world.later(60));
+    assert_eq!(create(&scoped).await, InsertOutcome::Inserted);
+    assert_eq!(world.length(None).await, 2);
+
+    let list = async |organization, after| {
+        let page = Page { after, limit: 10 };
+        store.admin_tokens(organization, page).await.unwrap()
+    };
+    let both = list(None, None).await;
+    assert_eq!(both.len(), 2);
+    assert!(both.contains(&all) && both.contains(&scoped));
+    assert_eq!(list(None, Some(both[0].id)).await, both[1..]);
+    assert_eq!(list(Some(own), None).await, [scoped.clone()]);
+    assert_eq!(
+        store.admin_token_by_id(scoped.id).await.unwrap(),
+        Some(scoped.clone())
+    );
+
+    let revoke = async |id, at| {
+        let event = world.event(None);
+        store.revoke_admin_token(id, at, event).await.unwrap()
+    };
+    assert_eq!(revoke(nowhere.id, world.later(1)).await, Change::Missing);
+    assert_eq!(revoke(scoped.id, world.later(5)).await, Change::Done);
+    assert_eq!(revoke(scoped.id, world.later(9)).await, Change::Missing);
+    let revoked = store.admin_token(&scoped.hash).await.unwrap().unwrap();
+    assert_eq!(revoked.revoked_at, Some(world.later(5)));
+    assert_eq!(revoked.expires_at, revoked.revoked_at);
+    assert_eq!(world.length(None).await, 3);
+
+    // What ended by itself keeps its end.
+    let mut ended = another(&world, 4, Some(own));
+    ended.expires_at = Some(world.later(2));
+    assert_eq!(create(&ended).await, InsertOutcome::Inserted);
+    assert_eq!(revoke(ended.id, world.later(5)).await, Change::Done);
+    let ended = store.admin_token_by_id(ended.id).await.unwrap().unwrap();
+    assert_eq!(ended.expires_at, Some(world.later(2)));
+    // Who was revoked, has ended or never was makes no other.
+    let mut late = another(&world, 7, Some(own));
+    late.created_at = world.later(1);
+    let mut brief = another(&world, 8, Some(own));
+    brief.expires_at = Some(world.later(1));
+    assert_eq!(create(&brief).await, InsertOutcome::Inserted);
+    for maker in [&scoped, &brief, &nowhere] {
+        let outcome = create_by(&late, maker).await;
+        assert_eq!(outcome, InsertOutcome::ParentStopped);
+    }
+    assert_eq!(store.admin_token(&late.hash).await.unwrap(), None);
+
+    // A replacement revokes all that reach everything, and those alone.
+    let kept = another(&world, 5, Some(own));
+    assert_eq!(create(&kept).await, InsertOutcome::Inserted);
+    let mut fresh = another(&world, 6, None);
+    fresh.created_at = world.later(7);
+    let replaced = store.replace_admin(&fresh, world.event(None)).await;
+    assert_eq!(replaced.unwrap(), InsertOutcome::Inserted);
+    let told = world.chain(None).await.pop().unwrap().details;
+    let revoked = serde_json::json!({ "revoked": [all.id] });
+    assert_eq!(told, revoked.to_string());
+    let gone = store.admin_token(&all.hash).await.unwrap().unwrap();
+    assert_eq!(gone.expires_at, Some(world.later(7)));
+    assert_eq!(gone.revoked_at, gone.expires_at);
+    for token in [kept, fresh] {
+        let found = store.admin_token(&token.hash).await.unwrap();
+        assert_eq!(found, Some(token));
+    }
 }
 
 pub(super) async fn leases(database: &impl Database) {
