@@ -8,6 +8,7 @@ mod proxy;
 mod signer;
 mod store;
 mod sts;
+mod unkept_key;
 
 pub use crate::domain::AuditRecord;
 pub use administrators::{AdminStore, AdminToken};
@@ -30,3 +31,4 @@ pub use store::{
     Store, StoreError, StoreUsage,
 };
 pub use sts::{Sts, StsCredentials, StsError, StsRefusal, StsRequest};
+pub use unkept_key::UnkeptKey;

@@ -74,6 +74,7 @@ impl Service {
     ) -> Result<Rotated, AdminRefusal> {
         may_see_keys(admin)?;
         let mut keys = self.keys.reload(&*self.store).await?;
+        self.unstored_keys.end_pause();
         // Whatever was due anyway is done first, and a pending key is there after it. An emergency
         // that has one does not wait for a keystore.
         if !how.emergency || self.schedule(&keys).pending().is_none() {
@@ -215,7 +216,7 @@ impl Service {
         let mut warnings = Vec::new();
         let withdraw = self.keys.keystore().withdraw(key);
         let mut steps = vec![withdraw.map_err(KeyRingError::from)?];
-        let mut promoted = None;
+        let (mut promoted, mut unkept) = (None, None);
         match state_before {
             // Not this installation's: nothing has to take its place.
             _ if !published => {}
@@ -232,7 +233,9 @@ impl Service {
                                    now before it has fetched the JWKS again"
                             .to_owned(),
                     );
-                    let mut first = self.make_key().await?;
+                    let made = self.make_key().await?;
+                    let mut first = made.record;
+                    unkept = made.unkept;
                     first.activated_at = Some(now);
                     first.facts.longest_life = self.tokens.max_ttl.duration();
                     promoted = Some(first.kid.clone());
@@ -244,7 +247,7 @@ impl Service {
         }
         let mut event = self.key_event(admin, "key.compromise", kid);
         event.details = json!({ "state": state_before, "activated": promoted });
-        if self.change_keys(steps, event).await? == KeyChange::Overtaken {
+        if self.store_steps(steps, unkept, event).await? == KeyChange::Overtaken {
             return Err(AdminRefusal::Conflict(OVERTAKEN.to_owned()));
         }
         self.keys.reload(&*self.store).await?;

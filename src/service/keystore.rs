@@ -9,7 +9,7 @@ use super::{KeyRingError, Pool, Sealing};
 use crate::{
     domain::{Clock, Issuer, IssuerKey, KeyFacts, KeyId, PublicJwk, Random, SigningAlgorithm},
     jose::{PrivateKey, SealError, UnsignedCertificate, thumbprint},
-    ports::{ExternalKeys, KeyStep, SignError, Signer},
+    ports::{ExternalKeys, KeyStep, SignError, Signer, UnkeptKey},
 };
 
 /// What makes an issuer's keys, and signers of stored keys.
@@ -27,6 +27,15 @@ pub struct Keystore {
     pub pool: Arc<Pool>,
 }
 
+/// A key that was made and is not stored yet. Dropped, its external half is destroyed.
+#[derive(Debug)]
+pub struct NewKey {
+    /// What is to be stored.
+    pub record: IssuerKey,
+    /// Watches over a private half outside the process.
+    pub unkept: Option<UnkeptKey>,
+}
+
 impl std::fmt::Debug for Keystore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Keystore")
@@ -38,6 +47,13 @@ impl std::fmt::Debug for Keystore {
 }
 
 impl Keystore {
+    /// The external keystore in which new keys are made, if they are.
+    #[must_use]
+    pub fn maker(&self) -> Option<&Arc<dyn ExternalKeys>> {
+        let external = self.external.as_ref();
+        external.filter(|external| external.makes_keys())
+    }
+
     /// Makes a key, with a certificate that it signed itself. It is pending, of now, and not stored
     /// yet.
     ///
@@ -48,15 +64,20 @@ impl Keystore {
         &self,
         clock: &dyn Clock,
         random: &dyn Random,
-    ) -> Result<IssuerKey, KeyRingError> {
-        let makes_keys = |external: &&Arc<dyn ExternalKeys>| external.makes_keys();
-        let Some(external) = self.external.as_ref().filter(makes_keys) else {
+    ) -> Result<NewKey, KeyRingError> {
+        let Some(external) = self.maker() else {
             let algorithm = self.algorithm;
             let made = self.pool.run(move || PrivateKey::generate(algorithm));
-            return self.seal(&made.await??, clock, random).await;
+            let record = self.seal(&made.await??, clock, random).await?;
+            return Ok(NewKey {
+                record,
+                unkept: None,
+            });
         };
         let label = format!("idp {}", self.issuer);
         let made = external.create(self.algorithm, &label).await?;
+        // Whatever fails and whoever ceases to wait, until it is stored.
+        let unkept = UnkeptKey::new(external.clone(), made.reference.clone());
         let signer = ExternalSigner {
             kid: thumbprint(&made.public),
             algorithm: self.algorithm,
@@ -67,13 +88,16 @@ impl Keystore {
         match self.certificate(&key, &signer, random).await {
             Ok(certificate) => key.certificate = certificate,
             Err(error) => {
-                self.destroy(&made.reference).await;
+                unkept.destroy().await;
                 return Err(error);
             }
         }
         key.reference = Some(made.reference);
         key.mac = Some(self.sealing.vouch(&key)?);
-        Ok(key)
+        Ok(NewKey {
+            record: key,
+            unkept: Some(unkept),
+        })
     }
 
     /// The record of a private key that is to be kept sealed, pending, of now.

@@ -33,6 +33,7 @@ mod release_environment;
 mod rotate_environment_key;
 mod rotate_keys;
 mod sealing;
+mod unstored_keys;
 mod update;
 mod vouch_for_former_keys;
 
@@ -61,7 +62,7 @@ pub use keep_private_keys::{
 };
 pub use key_report::{Custody, KeyReport, KeyStatus};
 pub use key_ring::{KeyRing, Rendered};
-pub use keystore::Keystore;
+pub use keystore::{Keystore, NewKey};
 pub use limits::{Limited, Limits};
 pub use mints::Mint;
 pub use nonce::{NONCE_LIFE, Nonces};
@@ -85,6 +86,7 @@ use credentials::Credentials;
 use known_refusals::KnownRefusals;
 use metrics::Metrics;
 use refusals::Refusals;
+use unstored_keys::UnstoredKeys;
 
 /// What a use case knows of the request that calls it.
 #[derive(Clone, Copy, Debug)]
@@ -118,6 +120,7 @@ pub struct Service {
     limits: Limits,
     gate: Gate,
     clock_watch: ClockWatch,
+    unstored_keys: UnstoredKeys,
     metrics: &'static Metrics,
     /// Held for reading from a mint's record to its signature; a stop takes it for writing.
     in_flight: RwLock<()>,
@@ -161,6 +164,7 @@ impl Service {
             gate: Gate::new(parts.limits.signing_queue),
             clock_watch: ClockWatch::new(parts.clock.now()),
             started: parts.clock.now(),
+            unstored_keys: UnstoredKeys::default(),
             metrics: Metrics::get(),
             store: parts.store,
             clock: parts.clock,

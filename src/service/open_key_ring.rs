@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
-use super::{KeyRing, Keystore, key_ring::active, vouch_for_former_keys::vouch_for_former_keys};
+use super::{
+    KeyRing, Keystore,
+    key_ring::active,
+    unstored_keys::{stored_of, tell_of_doubt},
+    vouch_for_former_keys::vouch_for_former_keys,
+};
 use crate::{
     domain::{AuditEvent, Clock, IssuerKey, Random},
     jose::{KeyError, SealError},
-    ports::{InsertOutcome, SignError, Store, StoreError},
+    ports::{InsertOutcome, SignError, Store, StoreError, UnkeptKey},
 };
 
 /// Why there is no key ring.
@@ -66,23 +71,70 @@ pub async fn open_key_ring(
                 key.kid
             )));
         }
-        let mut first = keystore.make(clock, random).await?;
-        first.activated_at = Some(first.created_at);
-        first.facts.longest_life = longest_life;
-        let fresh = [first, keystore.make(clock, random).await?];
-        let mut event = AuditEvent::new(clock, random, "key.create", issuer.as_str());
-        let kids: Vec<&str> = fresh.iter().map(|key| &*key.kid).collect();
-        let algorithm = keystore.algorithm.as_str();
-        event.details = serde_json::json!({ "algorithm": algorithm, "kids": kids });
-        if store.create_issuer_keys(&fresh, event).await? == InsertOutcome::Inserted {
-            tracing::info!(%issuer, ?kids, "made the issuer's first keys");
-        } else {
-            tracing::debug!("another replica made the issuer's first keys");
-            for reference in fresh.iter().filter_map(|key| key.reference.as_deref()) {
-                keystore.destroy(reference).await;
-            }
-        }
+        make_first_keys(store, &keystore, longest_life, clock, random).await?;
         keys = store.issuer_keys(issuer).await?;
     }
     KeyRing::open(store, keystore, longest_life, keys).await
+}
+
+/// Makes an active and a pending key, unless another replica is quicker.
+async fn make_first_keys(
+    store: &dyn Store,
+    keystore: &Keystore,
+    longest_life: Duration,
+    clock: &dyn Clock,
+    random: &dyn Random,
+) -> Result<(), KeyRingError> {
+    let issuer = &keystore.issuer;
+    let mut first = keystore.make(clock, random).await?;
+    first.record.activated_at = Some(first.record.created_at);
+    first.record.facts.longest_life = longest_life;
+    let next = match keystore.make(clock, random).await {
+        Ok(next) => next,
+        Err(error) => {
+            destroy(first.unkept).await;
+            return Err(error);
+        }
+    };
+    let records = [first.record, next.record];
+    let unkept: Vec<UnkeptKey> = first.unkept.into_iter().chain(next.unkept).collect();
+    let mut event = AuditEvent::new(clock, random, "key.create", issuer.as_str());
+    let kids: Vec<&str> = records.iter().map(|key| &*key.kid).collect();
+    let algorithm = keystore.algorithm.as_str();
+    event.details = serde_json::json!({ "algorithm": algorithm, "kids": kids });
+    match store.create_issuer_keys(&records, event).await {
+        Ok(InsertOutcome::Inserted) => {
+            tracing::info!(%issuer, ?kids, "made the issuer's first keys");
+            unkept.into_iter().for_each(UnkeptKey::keep);
+        }
+        Ok(_) => {
+            tracing::debug!("another replica made the issuer's first keys");
+            destroy(unkept).await;
+        }
+        Err(error) if unkept.is_empty() => return Err(error.into()),
+        Err(error) => {
+            let references = unkept.iter().map(|key| key.reference().to_owned());
+            let references: Vec<String> = references.collect();
+            match stored_of(store, &references, clock, random).await {
+                // They are there, and only the answer was lost.
+                Ok(stored) if !stored.is_empty() => unkept.into_iter().for_each(UnkeptKey::keep),
+                Ok(_) => {
+                    destroy(unkept).await;
+                    return Err(error.into());
+                }
+                Err(_) => {
+                    unkept.into_iter().for_each(tell_of_doubt);
+                    return Err(error.into());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Waits for the destruction, because a start that fails ends the process.
+async fn destroy(keys: impl IntoIterator<Item = UnkeptKey>) {
+    for key in keys {
+        key.destroy().await;
+    }
 }

@@ -6,12 +6,12 @@ use std::{sync::atomic::Ordering, time::Duration};
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::{KeyRingError, Service, clock_watch::Standing};
+use super::{KeyRingError, NewKey, Service, clock_watch::Standing};
 use crate::{
     domain::{
         AuditEvent, Due, IssuerKey, JWKS_MAX_AGE, KeyId, KeyState, Outcome, Schedule, Timestamp,
     },
-    ports::{KeyChange, KeyNote, KeyStep, SignError, StoreError},
+    ports::{KeyChange, KeyNote, KeyStep, SignError, StoreError, UnkeptKey},
 };
 
 /// How often the public address of an issuer that is published elsewhere is looked at.
@@ -33,6 +33,7 @@ impl Service {
     pub async fn keep_keys(&self) -> Result<(), KeyRingError> {
         self.look_at_clock().await?;
         let mut keys = self.keys.reload(&*self.store).await?;
+        self.settle_unstored_keys().await?;
         self.report_refused_keys().await?;
         if self.look_for_pending(&keys).await? {
             keys = self.keys.reload(&*self.store).await?;
@@ -79,6 +80,10 @@ impl Service {
             let key = keys.iter().find(|key| key.id == id);
             key.map(|key| key.kid.clone()).unwrap_or_default()
         };
+        // What is still to come after a pause is due all the same, and shows as such.
+        if !matches!(due, Due::Expire(_)) && !self.unstored_keys.may_make(self.clock.now()) {
+            return Ok(());
+        }
         match due {
             Due::Create => {
                 let key = self.make_key().await?;
@@ -112,9 +117,13 @@ impl Service {
         steps.map(|key| KeyStep::Withdraw(key.id, None)).collect()
     }
 
-    pub(super) async fn make_key(&self) -> Result<IssuerKey, KeyRingError> {
+    pub(super) async fn make_key(&self) -> Result<NewKey, KeyRingError> {
         let keystore = self.keys.keystore();
-        keystore.make(&*self.clock, &*self.random).await
+        let made = keystore.make(&*self.clock, &*self.random).await;
+        if made.is_err() && keystore.maker().is_some() {
+            self.unstored_keys.tried(false, self.clock.now());
+        }
+        made
     }
 
     /// Makes the pending key that is missing after an emergency, unless the keystore cannot: then
@@ -137,12 +146,12 @@ impl Service {
         ))
     }
 
-    async fn store_pending(&self, key: IssuerKey) -> Result<KeyChange, KeyRingError> {
-        let mut event = self.event("key.create", &*key.kid);
-        event.details = json!({ "algorithm": key.algorithm.as_str() });
+    async fn store_pending(&self, key: NewKey) -> Result<KeyChange, KeyRingError> {
+        let mut event = self.event("key.create", &*key.record.kid);
+        event.details = json!({ "algorithm": key.record.algorithm.as_str() });
         let mut steps = self.clear_the_way();
-        steps.push(KeyStep::Create(Box::new(key)));
-        self.change_keys(steps, event).await
+        steps.push(KeyStep::Create(Box::new(key.record)));
+        self.store_steps(steps, key.unkept, event).await
     }
 
     /// Retires what signs, lets the pending key sign, and stores the next pending one, where it is
@@ -151,7 +160,7 @@ impl Service {
         &self,
         keys: &[IssuerKey],
         pending: KeyId,
-        next: Option<IssuerKey>,
+        next: Option<NewKey>,
         reason: &'static str,
         mut event: AuditEvent,
     ) -> Result<KeyChange, KeyRingError> {
@@ -172,33 +181,45 @@ impl Service {
         }
         event.details = json!({ "reason": reason, "retired": retired });
         steps.push(KeyStep::Activate(pending, self.tokens.max_ttl.duration()));
+        let mut unkept = None;
         if let Some(next) = next {
-            event.details["pending"] = json!(next.kid);
-            steps.push(KeyStep::Create(Box::new(next)));
+            event.details["pending"] = json!(next.record.kid);
+            steps.push(KeyStep::Create(Box::new(next.record)));
+            unkept = next.unkept;
         }
-        self.change_keys(steps, event).await
+        self.store_steps(steps, unkept, event).await
     }
 
-    /// Takes the steps, unless another replica was quicker: then the keys that were made for them are
-    /// of no use.
+    /// Takes steps for which no key was made, unless another replica was quicker.
     pub(super) async fn change_keys(
         &self,
         steps: Vec<KeyStep>,
         event: AuditEvent,
     ) -> Result<KeyChange, KeyRingError> {
+        self.store_steps(steps, None, event).await
+    }
+
+    /// Takes the steps, unless another replica was quicker: then the key that was made for them is of no
+    /// use and is destroyed. Where the database gives no answer, the next rounds find out.
+    pub(super) async fn store_steps(
+        &self,
+        steps: Vec<KeyStep>,
+        made: Option<UnkeptKey>,
+        event: AuditEvent,
+    ) -> Result<KeyChange, KeyRingError> {
         let (action, target, at) = (event.action, event.target.clone(), event.at);
-        let changed = self.store.change_issuer_keys(&steps, at, event).await?;
+        let external = made.is_some();
+        let storing = self.unstored_keys.storing(made);
+        let changed = self.store.change_issuer_keys(&steps, at, event).await;
+        if external {
+            self.unstored_keys.tried(changed.is_ok(), self.clock.now());
+        }
+        let changed = changed?;
+        storing.ended(changed == KeyChange::Applied);
         if changed == KeyChange::Applied {
             tracing::info!(action, kid = target, "the issuer's keys changed");
         } else {
             tracing::debug!(action, kid = target, "another replica was quicker");
-            for step in &steps {
-                if let KeyStep::Create(key) = step
-                    && let Some(reference) = &key.reference
-                {
-                    self.keys.keystore().destroy(reference).await;
-                }
-            }
         }
         Ok(changed)
     }

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     domain::{Clock, SigningAlgorithm},
-    ports::{ExternalKey, ExternalKeys, SignError},
+    ports::{ExternalKey, ExternalKeys, SignError, UnkeptKey},
 };
 
 /// How long making or destroying a key may take: some modules take half a minute for an RSA key.
@@ -149,8 +149,15 @@ impl ExternalKeys for GuardedKeys {
         label: &str,
     ) -> Result<ExternalKey, SignError> {
         let (inner, label) = (self.inner.clone(), label.to_owned());
-        let work = async move { inner.create(algorithm, &label).await };
-        self.run(CHANGE_TIME, work).await
+        // A key that comes after its time, when nobody waits for it any more, is destroyed.
+        let work = async move {
+            let made = inner.create(algorithm, &label).await?;
+            let unkept = UnkeptKey::new(inner, made.reference.clone());
+            Ok((made, unkept))
+        };
+        let (made, unkept) = self.run(CHANGE_TIME, work).await?;
+        unkept.keep();
+        Ok(made)
     }
 
     async fn sign(
@@ -212,11 +219,15 @@ mod tests {
         hangs: Mutex<bool>,
         go: Notify,
         asked: AtomicUsize,
+        destroyed: Mutex<Vec<String>>,
     }
 
     #[async_trait]
     impl ExternalKeys for Told {
         async fn create(&self, _: SigningAlgorithm, _: &str) -> Result<ExternalKey, SignError> {
+            if *self.hangs.lock().unwrap() {
+                self.go.notified().await;
+            }
             Ok(ExternalKey {
                 public: PublicJwk::Okp {
                     crv: String::new(),
@@ -242,7 +253,8 @@ mod tests {
             Ok([reference.as_bytes(), input].concat())
         }
 
-        async fn destroy(&self, _: &str) -> Result<(), SignError> {
+        async fn destroy(&self, reference: &str) -> Result<(), SignError> {
+            self.destroyed.lock().unwrap().push(reference.to_owned());
             Ok(())
         }
     }
@@ -339,5 +351,27 @@ mod tests {
             tokio::task::yield_now().await;
         }
         sign(&keys).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_key_that_comes_too_late_is_destroyed() {
+        let (keys, told, _) = guarded();
+        *told.hangs.lock().unwrap() = true;
+        let waiting = keys.create(SigningAlgorithm::Es256, "l");
+        let given_up = tokio::time::timeout(Duration::from_millis(20), waiting).await;
+        assert!(given_up.is_err());
+        assert!(told.destroyed.lock().unwrap().is_empty());
+        told.go.notify_one();
+        while told.destroyed.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(*told.destroyed.lock().unwrap(), ["told:1"]);
+        // One that is waited for stays.
+        *told.hangs.lock().unwrap() = false;
+        keys.create(SigningAlgorithm::Es256, "l").await.unwrap();
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(told.destroyed.lock().unwrap().len(), 1);
     }
 }

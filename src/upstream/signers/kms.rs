@@ -1,6 +1,6 @@
 //! Keys in AWS KMS. Credentials and region come from where every AWS SDK takes them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use aws_config::{BehaviorVersion, Region};
@@ -17,7 +17,7 @@ use crate::{
     config::KmsSettings,
     domain::SigningAlgorithm,
     jose::{ecdsa_signature_of_der, jwk_of_public_key_info, sha256},
-    ports::{ExternalKey, ExternalKeys, SignError},
+    ports::{ExternalKey, ExternalKeys, SignError, UnkeptKey},
     upstream::{
         guard::Allow,
         http::{HttpClient, HttpSettings},
@@ -132,17 +132,19 @@ impl ExternalKeys for KmsKeys {
             .ok_or_else(|| failed("CreateKey", "its answer does not say which key it made"))?;
         let id = metadata.arn.unwrap_or(metadata.key_id);
         let reference = format!("{PREFIX}{id}");
+        // Where its public half cannot be had, nobody would ever know of it again.
+        let unkept = UnkeptKey::new(Arc::new(self.clone()), reference.clone());
         let public = self.public_key(&id).await.and_then(|der| {
             jwk_of_public_key_info(algorithm, &der)
                 .map_err(|error| failed("GetPublicKey", &error.to_string()))
         });
         match public {
-            Ok(public) => Ok(ExternalKey { public, reference }),
+            Ok(public) => {
+                unkept.keep();
+                Ok(ExternalKey { public, reference })
+            }
             Err(error) => {
-                // Nobody would ever know of it again.
-                if let Err(error) = self.destroy(&reference).await {
-                    tracing::warn!(%error, reference, "a KMS key that cannot be used was not deleted");
-                }
+                unkept.destroy().await;
                 Err(error)
             }
         }

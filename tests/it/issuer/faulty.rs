@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     num::NonZeroUsize,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -22,13 +22,16 @@ use idp::{
     jose::{SealingKey, SeedKey},
     ports::{
         AdminStore, AdminToken, AuditRecord, AuditStore, Change, EnrolOutcome, EnrolmentStore,
-        EnvironmentChange, EnvironmentKeyStore, EnvironmentStore, FoundRecords, InsertOutcome,
-        IssuerKeyStore, KeyChange, KeyNote, KeyRotation, KeyStanding, KeyStep, ListedPrincipal,
-        MintOutcome, MintRequest, MintStore, Notice, OrganizationChange, OrganizationStore,
-        OutstandingTokens, Page, PrincipalStore, ProjectStore, QuarantineOutcome, ReleaseOutcome,
-        ReplicaStore, RotationOutcome, StopOutcome, Store, StoreError, StoreUsage,
+        EnvironmentChange, EnvironmentKeyStore, EnvironmentStore, ExternalKeys, FoundRecords,
+        InsertOutcome, IssuerKeyStore, KeyChange, KeyNote, KeyRotation, KeyStanding, KeyStep,
+        ListedPrincipal, MintOutcome, MintRequest, MintStore, Notice, OrganizationChange,
+        OrganizationStore, OutstandingTokens, Page, PrincipalStore, ProjectStore,
+        QuarantineOutcome, ReleaseOutcome, ReplicaStore, RotationOutcome, StopOutcome, Store,
+        StoreError, StoreUsage,
     },
-    service::{Checkpoints, Keystore, Nonces, Parts, Pool, Sealing, Service, open_key_ring},
+    service::{
+        Checkpoints, KeyRingError, Keystore, Nonces, Parts, Pool, Sealing, Service, open_key_ring,
+    },
     store::SqliteStore,
 };
 use tokio::sync::{Semaphore, watch};
@@ -45,6 +48,10 @@ pub(crate) struct Faulty {
     pub(crate) no_writes: AtomicBool,
     /// Whether reads fail.
     pub(crate) no_reads: AtomicBool,
+    /// The method that fails, if one is named.
+    pub(crate) refuses: Mutex<&'static str>,
+    /// The method that does its work and whose answer is lost, if one is named.
+    pub(crate) loses: Mutex<&'static str>,
     /// Where mints wait after they were recorded, if they are to.
     pub(crate) gate: Option<Gate>,
 }
@@ -65,6 +72,27 @@ fn fail(on: &AtomicBool) -> Result<(), StoreError> {
     }
 }
 
+impl Faulty {
+    /// A second store on a world's database.
+    pub(crate) async fn open(world: &World, gate: Option<Gate>) -> Arc<Self> {
+        let url = world.settings.database_url.expose();
+        let inner = SqliteStore::open(url, world.clock.clone()).await.unwrap();
+        Arc::new(Self {
+            inner,
+            no_writes: AtomicBool::new(false),
+            no_reads: AtomicBool::new(false),
+            refuses: Mutex::default(),
+            loses: Mutex::default(),
+            gate,
+        })
+    }
+}
+
+/// Fails where it is this method that is named.
+fn fail_if(named: &Mutex<&'static str>, method: &str) -> Result<(), StoreError> {
+    fail(&AtomicBool::new(*named.lock().unwrap() == method))
+}
+
 /// Implements a port by delegation: `read` and `write` methods that fail on demand.
 macro_rules! delegate {
     ($port:ident { $($kind:ident $name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)* }) => {
@@ -72,7 +100,10 @@ macro_rules! delegate {
         impl $port for Faulty {
             $(async fn $name(&self, $($argument: $type),*) -> Result<$answer, StoreError> {
                 fail(&self.$kind)?;
-                self.inner.$name($($argument),*).await
+                fail_if(&self.refuses, stringify!($name))?;
+                let answer = self.inner.$name($($argument),*).await?;
+                fail_if(&self.loses, stringify!($name))?;
+                Ok(answer)
             })*
         }
     };
@@ -238,18 +269,19 @@ pub(crate) struct FaultyServer {
 }
 
 impl FaultyServer {
-    /// One signing thread, for which one job may wait.
     pub(crate) async fn start(world: &World, gate: Option<Gate>) -> Self {
+        let store = Faulty::open(world, gate).await;
+        Self::with_keys(world, store, None).await.unwrap()
+    }
+
+    /// One on that store, whose keys are made in `external` if that is given. One signing thread, for
+    /// which one job may wait.
+    pub(crate) async fn with_keys(
+        world: &World,
+        store: Arc<Faulty>,
+        external: Option<Arc<dyn ExternalKeys>>,
+    ) -> Result<Self, KeyRingError> {
         let settings = &world.settings;
-        let inner = SqliteStore::open(settings.database_url.expose(), world.clock.clone())
-            .await
-            .unwrap();
-        let store = Arc::new(Faulty {
-            inner,
-            no_writes: AtomicBool::new(false),
-            no_reads: AtomicBool::new(false),
-            gate,
-        });
         let key = std::fs::read_to_string(&settings.keys.encryption_key_file).unwrap();
         let pool = Arc::new(Pool::new(NonZeroUsize::MIN, 1).unwrap());
         let sealing = SealingKey::from_text(&key).unwrap();
@@ -258,13 +290,13 @@ impl FaultyServer {
             issuer: settings.issuer.clone(),
             algorithm: settings.keys.algorithm,
             sealing: sealing.clone(),
-            external: None,
+            external,
             pool: pool.clone(),
         };
         let life = settings.tokens.max_ttl.duration();
         let keys = open_key_ring(&*store, keystore, life, &*world.clock, &SystemRandom);
         let service = Arc::new(Service::new(Parts {
-            keys: Arc::new(keys.await.unwrap()),
+            keys: Arc::new(keys.await?),
             store: store.clone(),
             clock: world.clock.clone(),
             random: Arc::new(SystemRandom),
@@ -287,12 +319,12 @@ impl FaultyServer {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(axum::serve(listener, router).into_future());
-        Self {
+        Ok(Self {
             store,
             service,
             pool,
             address,
-        }
+        })
     }
 
     pub(crate) async fn send(&self, request: Request) -> Answer {

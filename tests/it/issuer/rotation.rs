@@ -2,10 +2,7 @@
 
 use std::{
     num::NonZeroUsize,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, atomic::Ordering},
     time::Duration,
 };
 
@@ -15,8 +12,8 @@ use idp::{
         Issuer, KeyState, PublicJwk, Rotation, SecretString, SigningAlgorithm, SystemRandom,
         Timestamp, TokenLifetime,
     },
-    jose::{PrivateKey, SealingKey, SeedKey, VerifyingKey, base64url_decode},
-    ports::{ExternalKey, ExternalKeys, FetchError, FetchedKeys, KeyFetch, KeyStep, SignError},
+    jose::{SealingKey, SeedKey, VerifyingKey, base64url_decode},
+    ports::{ExternalKeys, FetchError, FetchedKeys, KeyFetch, KeyStep},
     service::{
         Checkpoints, Keystore, Nonces, Parts, Pool, RequestContext, Rotate, Sealing, Service,
         open_key_ring,
@@ -27,6 +24,7 @@ use serde_json::{Value, json};
 use super::{
     Environment, ISSUER, Request, World,
     admin::scoped,
+    outsider::Outsider,
     world::{open_store, token_parameters},
 };
 use crate::support::Postgres;
@@ -586,70 +584,6 @@ async fn another_algorithm_takes_over_when_its_key_is_known() {
     assert_eq!(all[2]["kid"], former[0]["kid"]);
 }
 
-/// A keystore in memory that stands for one outside the process.
-#[derive(Default)]
-struct Outsider {
-    keys: Mutex<Vec<(String, Option<PrivateKey>)>>,
-    stuck: AtomicBool,
-    /// Whether it makes no more keys.
-    full: AtomicBool,
-}
-
-impl Outsider {
-    fn alive(&self) -> Vec<String> {
-        let keys = self.keys.lock().unwrap();
-        let alive = keys.iter().filter(|(_, key)| key.is_some());
-        alive.map(|(reference, _)| reference.clone()).collect()
-    }
-}
-
-#[async_trait]
-impl ExternalKeys for Outsider {
-    async fn create(
-        &self,
-        algorithm: SigningAlgorithm,
-        label: &str,
-    ) -> Result<ExternalKey, SignError> {
-        assert_eq!(label, "idp https://idp.example.com");
-        if self.full.load(Ordering::SeqCst) {
-            return Err(SignError::Failed("the quota of keys is used up".to_owned()));
-        }
-        let key = PrivateKey::generate(algorithm).unwrap();
-        let mut keys = self.keys.lock().unwrap();
-        let made = ExternalKey {
-            public: key.public().clone(),
-            reference: format!("outside-{}", keys.len()),
-        };
-        keys.push((made.reference.clone(), Some(key)));
-        Ok(made)
-    }
-
-    async fn sign(
-        &self,
-        reference: &str,
-        _algorithm: SigningAlgorithm,
-        input: &[u8],
-    ) -> Result<Vec<u8>, SignError> {
-        let keys = self.keys.lock().unwrap();
-        let key = keys.iter().find(|(known, _)| known == reference);
-        key.and_then(|(_, key)| key.as_ref())
-            .map(|key| key.sign(input).unwrap())
-            .ok_or_else(|| SignError::Failed("no such key".to_owned()))
-    }
-
-    async fn destroy(&self, reference: &str) -> Result<(), SignError> {
-        if self.stuck.load(Ordering::SeqCst) {
-            return Err(SignError::Failed("out of reach".to_owned()));
-        }
-        for (known, key) in &mut *self.keys.lock().unwrap() {
-            if known == reference {
-                *key = None;
-            }
-        }
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn external_keys_are_made_used_and_destroyed() {
     let world = World::start().await;
@@ -725,7 +659,7 @@ async fn an_emergency_needs_no_new_key() {
     let token = SecretString::from(world.admin.clone());
     let admin = replica.service.authenticate_admin(&token, context);
     let admin = admin.await.unwrap().unwrap();
-    outsider.full.store(true, Ordering::SeqCst);
+    outsider.room.store(0, Ordering::SeqCst);
 
     let before = keys();
     let done = replica.service.compromise_key(&admin, &before[0].1).await;
@@ -738,12 +672,12 @@ async fn an_emergency_needs_no_new_key() {
     );
     assert!(keys().iter().all(|(_, kid)| *kid != before[0].1));
 
-    outsider.full.store(false, Ordering::SeqCst);
+    outsider.room.store(usize::MAX, Ordering::SeqCst);
     world.advance(DAY);
     replica.service.keep_keys().await.unwrap();
     let before = keys();
     assert_eq!(before[1].0, KeyState::Pending);
-    outsider.full.store(true, Ordering::SeqCst);
+    outsider.room.store(0, Ordering::SeqCst);
     world.advance(HOUR);
     let emergency = Rotate {
         emergency: true,
@@ -756,10 +690,10 @@ async fn an_emergency_needs_no_new_key() {
     assert!(done.warnings[0].contains("no pending key"), "{done:?}");
 
     // A stolen pending key goes too, though nothing takes its place yet.
-    outsider.full.store(false, Ordering::SeqCst);
+    outsider.room.store(usize::MAX, Ordering::SeqCst);
     world.advance(DAY);
     replica.service.keep_keys().await.unwrap();
-    outsider.full.store(true, Ordering::SeqCst);
+    outsider.room.store(0, Ordering::SeqCst);
     let pending = keys()[1].1.clone();
     let done = replica.service.compromise_key(&admin, &pending).await;
     assert_eq!(done.unwrap().state_before, KeyState::Pending);
