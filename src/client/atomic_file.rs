@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use tempfile::NamedTempFile;
+
 /// As many symbolic links as Linux itself follows before it answers ELOOP.
 const MAX_LINKS: usize = 40;
 const TEMP_SUFFIX: &str = ".tmp";
@@ -54,6 +56,7 @@ fn cure(cause: &io::Error) -> &'static str {
         io::ErrorKind::IsADirectory | io::ErrorKind::InvalidInput => "name a regular file",
         io::ErrorKind::NotADirectory => "a part of the path is a file, not a directory",
         io::ErrorKind::NotFound => "create the directory first",
+        io::ErrorKind::AlreadyExists => "name a file that does not exist",
         _ => "mend that and try again",
     }
 }
@@ -71,31 +74,81 @@ fn cure(cause: &io::Error) -> &'static str {
 /// that a failing fsync of the directory comes after the rename. Whatever is not a regular file
 /// (a directory, `/dev/null`) is refused.
 pub fn atomic_write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), AccessError> {
-    let target = resolve(path)?;
-    let existing = regular_file(&target)?;
-    let dir = directory_of(&target);
-    // Opened before anything is written, so that a directory that cannot be synced is found in time.
-    let dir_handle = File::open(dir).map_err(AccessError::on(dir, "open the directory"))?;
+    Staged::write(path, bytes, mode)?.replace()
+}
 
-    let failed = || AccessError::on(&target, "write");
-    let mut temp = tempfile::Builder::new()
-        .prefix(&temp_prefix(&target)?)
-        .suffix(TEMP_SUFFIX)
-        .rand_bytes(TEMP_RANDOM)
-        .permissions(Permissions::from_mode(0o600))
-        .tempfile_in(dir)
-        .map_err(failed())?;
-    if let Some(existing) = existing {
-        keep_owner(temp.as_file(), &existing).map_err(failed())?;
+/// New contents of a file, complete and durable beside it, where nobody reads them yet. Dropped, they are
+/// removed.
+#[derive(Debug)]
+pub struct Staged {
+    temp: NamedTempFile,
+    target: PathBuf,
+    dir: File,
+}
+
+impl Staged {
+    /// Writes what is going to be the contents of `path`, with the mode `mode`.
+    ///
+    /// # Errors
+    /// As of [`atomic_write`].
+    pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<Self, AccessError> {
+        let target = resolve(path)?;
+        let existing = regular_file(&target)?;
+        let dir = directory_of(&target);
+        // Opened before anything is written, so that a directory that cannot be synced is found in time.
+        let dir_handle = File::open(dir).map_err(AccessError::on(dir, "open the directory"))?;
+
+        let failed = || AccessError::on(&target, "write");
+        let mut temp = tempfile::Builder::new()
+            .prefix(&temp_prefix(&target)?)
+            .suffix(TEMP_SUFFIX)
+            .rand_bytes(TEMP_RANDOM)
+            .permissions(Permissions::from_mode(0o600))
+            .tempfile_in(dir)
+            .map_err(failed())?;
+        if let Some(existing) = existing {
+            keep_owner(temp.as_file(), &existing).map_err(failed())?;
+        }
+        temp.write_all(bytes).map_err(failed())?;
+        temp.as_file()
+            .set_permissions(Permissions::from_mode(mode))
+            .map_err(failed())?;
+        temp.as_file().sync_all().map_err(failed())?;
+        Ok(Self {
+            temp,
+            target,
+            dir: dir_handle,
+        })
     }
-    temp.write_all(bytes).map_err(failed())?;
-    temp.as_file()
-        .set_permissions(Permissions::from_mode(mode))
-        .map_err(failed())?;
-    temp.as_file().sync_all().map_err(failed())?;
-    temp.persist(&target)
-        .map_err(|refused| failed()(refused.error))?;
-    sync_directory(&dir_handle).map_err(AccessError::on(dir, "sync the directory"))
+
+    /// Puts them in the place of what is there, if anything is.
+    ///
+    /// # Errors
+    /// As of [`atomic_write`].
+    pub fn replace(self) -> Result<(), AccessError> {
+        self.put(|temp, target| temp.persist(target).map_err(|refused| refused.error))
+    }
+
+    /// Puts them where nothing is.
+    ///
+    /// # Errors
+    /// As of [`atomic_write`]; something is there.
+    pub fn create(self) -> Result<(), AccessError> {
+        self.put(|temp, target| {
+            let persisted = temp.persist_noclobber(target);
+            persisted.map_err(|refused| refused.error)
+        })
+    }
+
+    fn put(
+        self,
+        persist: impl FnOnce(NamedTempFile, &Path) -> io::Result<File>,
+    ) -> Result<(), AccessError> {
+        let Self { temp, target, dir } = self;
+        persist(temp, &target).map_err(AccessError::on(&target, "write"))?;
+        let synced = sync_directory(&dir);
+        synced.map_err(AccessError::on(directory_of(&target), "sync the directory"))
+    }
 }
 
 /// Where a write to `path` ends up: the end of the chain of symbolic links, which need not exist.
@@ -255,6 +308,25 @@ mod tests {
             (fs::read(&file).unwrap(), mode(&file)),
             (b"two".to_vec(), 0o644)
         );
+        assert_eq!(names(dir.path()), ["f"]);
+    }
+
+    #[test]
+    fn what_is_staged_is_put_where_nothing_is_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("f");
+        drop(Staged::write(&file, b"dropped", 0o600).unwrap());
+        assert_eq!(names(dir.path()), [""; 0]);
+        let late = Staged::write(&file, b"late", 0o600).unwrap();
+        assert!(!file.exists());
+        Staged::write(&file, b"one", 0o600)
+            .unwrap()
+            .create()
+            .unwrap();
+        assert_eq!(mode(&file), 0o600);
+        let error = late.create().unwrap_err();
+        assert_eq!(error.cause.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&file).unwrap(), b"one");
         assert_eq!(names(dir.path()), ["f"]);
     }
 

@@ -3,7 +3,7 @@
 
 use std::{
     num::NonZeroUsize,
-    path::{Path, PathBuf},
+    path::{Path, PathBuf, absolute},
     sync::Arc,
 };
 
@@ -11,14 +11,14 @@ use zeroize::Zeroizing;
 
 use super::{KeyFileError, StartError, build::open_store, key_file};
 use crate::{
-    client::atomic_file::{AccessError, atomic_write},
+    client::atomic_file::{AccessError, Staged, atomic_write},
     config::{KeyBackend, Settings},
     domain::{Clock, Random},
     jose::{BackupError, PrivateKey, SealingKey, export_private_key},
     ports::Store,
     service::{
-        Imported, Keystore, Pool, PrivateKeyRefusal, Sealing, import_key, reseal_keys,
-        take_private_key,
+        Export, Imported, Keystore, Operator, Pool, PrivateKeyRefusal, Sealing, import_key,
+        refuse_export, reseal_keys, take_private_key,
     },
 };
 
@@ -40,6 +40,9 @@ pub enum VaultError {
     /// A file that was not written.
     #[error(transparent)]
     Access(#[from] AccessError),
+    /// An export where something is already.
+    #[error("{} exists already", .0.display())]
+    Exists(PathBuf),
     /// An import where no private key may be in the process.
     #[error(
         "keys.backend is {0:?}, which keeps private keys out of this server; with \"sealed-file\" they \
@@ -84,18 +87,20 @@ pub struct Vault {
     store: Arc<dyn Store>,
     keystore: Keystore,
     settings: Settings,
+    operator: Operator,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 }
 
 impl Vault {
-    /// Opens the database and the key-encryption key; makes what a first start would make, but no
-    /// issuer's key.
+    /// Opens the database and the key-encryption key for `operator`; makes what a first start would make,
+    /// but no issuer's key.
     ///
     /// # Errors
     /// See [`StartError`].
     pub async fn open(
         settings: Settings,
+        operator: Operator,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, StartError> {
@@ -115,23 +120,39 @@ impl Vault {
             store,
             keystore,
             settings,
+            operator,
             clock,
             random,
         })
     }
 
-    /// The private key of that `kid` under a passphrase, as a JWE.
+    /// Writes the private key of that `kid` under a passphrase, as a JWE and a newline, to `out`, which
+    /// must not exist; mode 0600. It is recorded before the file is there. A refusal is recorded too.
     ///
     /// # Errors
-    /// No such key, or none to take; a passphrase that is too short; the database.
-    pub async fn export(
-        &self,
-        kid: &str,
-        passphrase: &str,
-    ) -> Result<Zeroizing<String>, VaultError> {
-        let (clock, random) = (&*self.clock, &*self.random);
-        let taken = take_private_key(&*self.store, &self.keystore, kid, clock, random);
-        Ok(export_private_key(&taken.await?, passphrase)?)
+    /// No such key, or none to take; a passphrase that is too short; the file; the database.
+    pub async fn export(&self, kid: &str, passphrase: &str, out: &Path) -> Result<(), VaultError> {
+        let (store, clock, random) = (&*self.store, &*self.clock, &*self.random);
+        let file = absolute(out).unwrap_or_else(|_| out.to_owned());
+        let wanted = Export {
+            kid,
+            file: &file,
+            by: &self.operator,
+        };
+        let prepare = |private: &PrivateKey| {
+            if out.exists() {
+                return Err(VaultError::Exists(out.to_owned()));
+            }
+            let mut text = export_private_key(private, passphrase)?;
+            text.push('\n');
+            Ok(Staged::write(out, text.as_bytes(), 0o600)?)
+        };
+        let taken = take_private_key(store, &self.keystore, wanted, prepare, clock, random);
+        let created = taken.await?.create();
+        if let Err(error) = &created {
+            refuse_export(store, wanted, error, clock, random).await?;
+        }
+        Ok(created?)
     }
 
     /// Lets a key that was made elsewhere be the next to sign.
@@ -146,7 +167,8 @@ impl Vault {
         }
         let life = self.settings.tokens.max_ttl.duration();
         let (clock, random) = (&*self.clock, &*self.random);
-        let imported = import_key(&*self.store, &self.keystore, private, life, clock, random);
+        let (store, by) = (&*self.store, &self.operator);
+        let imported = import_key(store, &self.keystore, private, life, by, clock, random);
         Ok(imported.await?)
     }
 
@@ -175,7 +197,8 @@ impl Vault {
             write_keys(present, known.iter().chain([&new_key]))?;
         }
         let (clock, random) = (&*self.clock, &*self.random);
-        let done = reseal_keys(&*self.store, &self.keystore, &new_key, clock, random).await?;
+        let (store, by) = (&*self.store, &self.operator);
+        let done = reseal_keys(store, &self.keystore, &new_key, by, clock, random).await?;
         let finished = done.now == 0;
         if own_file && finished {
             write_keys(present, [&new_key])?;

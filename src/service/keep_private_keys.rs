@@ -1,13 +1,13 @@
 //! Private keys that come from elsewhere, go elsewhere, or are sealed under another key-encryption key.
 //! These run on the server's machine beside the server, never over the API.
 
-use std::time::Duration;
+use std::{fmt::Display, path::Path, time::Duration};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{KeyRingError, Keystore, vouch_for_former_keys::vouch_for_former_keys};
 use crate::{
-    domain::{AuditEvent, Clock, IssuerKey, KeyState, MOST_KEYS, Random},
+    domain::{AuditEvent, Clock, IssuerKey, KeyState, MOST_KEYS, Outcome, Random},
     jose::{PrivateKey, SealingKey, thumbprint},
     ports::{KeyChange, KeyStep, Store, StoreError},
 };
@@ -35,19 +35,119 @@ pub enum PrivateKeyRefusal {
     Overtaken,
 }
 
-/// Takes a sealed private key out of the database; recorded before it is returned.
+/// Who works on the server's machine, as the machine knows them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operator {
+    /// The user id of the process.
+    pub uid: u32,
+    /// That user's name, where there is one.
+    pub user: Option<String>,
+    /// Who became that user by sudo(8), by its own word.
+    pub sudo_user: Option<String>,
+}
+
+impl Operator {
+    /// An event of this operator's, with the operator in its details.
+    fn event(
+        &self,
+        action: &'static str,
+        target: &str,
+        details: Value,
+        clock: &dyn Clock,
+        random: &dyn Random,
+    ) -> AuditEvent {
+        let mut event = AuditEvent::new(clock, random, action, target);
+        event.details = details;
+        event.details["uid"] = json!(self.uid);
+        event.details["user"] = json!(self.user);
+        if let Some(sudo_user) = &self.sudo_user {
+            event.details["sudo_user"] = json!(sudo_user);
+        }
+        event
+    }
+}
+
+/// A private key that somebody wants out of the database.
+#[derive(Clone, Copy, Debug)]
+pub struct Export<'a> {
+    /// Which.
+    pub kid: &'a str,
+    /// Where it is to go.
+    pub file: &'a Path,
+    /// Who wants it.
+    pub by: &'a Operator,
+}
+
+impl Export<'_> {
+    /// As a record has it.
+    fn file(&self) -> String {
+        self.file.to_string_lossy().into_owned()
+    }
+}
+
+/// Takes a sealed private key out of the database. `prepare` makes of it what is handed over; that is
+/// returned once it is recorded. A refusal, `prepare`'s too, is recorded as one.
 ///
 /// # Errors
-/// See [`PrivateKeyRefusal`].
-pub async fn take_private_key(
+/// See [`PrivateKeyRefusal`]; those of `prepare`.
+pub async fn take_private_key<T, E>(
     store: &dyn Store,
     keystore: &Keystore,
-    kid: &str,
+    wanted: Export<'_>,
+    prepare: impl FnOnce(&PrivateKey) -> Result<T, E>,
     clock: &dyn Clock,
     random: &dyn Random,
+) -> Result<T, E>
+where
+    E: From<PrivateKeyRefusal> + Display,
+{
+    let keys = store.issuer_keys(&keystore.issuer).await;
+    let keys = keys.map_err(PrivateKeyRefusal::Store)?;
+    let key = keys.iter().find(|key| key.kid == wanted.kid);
+    let prepared = open_sealed(keystore, key, wanted.kid)
+        .map_err(E::from)
+        .and_then(|private| prepare(&private));
+    match prepared {
+        Ok(prepared) => {
+            let details = json!({ "state": key.map(IssuerKey::state), "file": wanted.file() });
+            let event = (wanted.by).event("key.export", wanted.kid, details, clock, random);
+            store
+                .append(event)
+                .await
+                .map_err(PrivateKeyRefusal::Store)?;
+            Ok(prepared)
+        }
+        Err(error) => {
+            refuse_export(store, wanted, &error, clock, random).await?;
+            Err(error)
+        }
+    }
+}
+
+/// Records that an export came to nothing, and why.
+///
+/// # Errors
+/// The database.
+pub async fn refuse_export(
+    store: &dyn Store,
+    wanted: Export<'_>,
+    reason: &impl Display,
+    clock: &dyn Clock,
+    random: &dyn Random,
+) -> Result<(), PrivateKeyRefusal> {
+    let details = json!({ "reason": reason.to_string(), "file": wanted.file() });
+    let kid: String = wanted.kid.chars().take(100).collect();
+    let mut event = (wanted.by).event("key.export", &kid, details, clock, random);
+    event.outcome = Outcome::Refused;
+    Ok(store.append(event).await?)
+}
+
+fn open_sealed(
+    keystore: &Keystore,
+    key: Option<&IssuerKey>,
+    kid: &str,
 ) -> Result<PrivateKey, PrivateKeyRefusal> {
-    let keys = store.issuer_keys(&keystore.issuer).await?;
-    let key = keys.iter().find(|key| key.kid == kid).ok_or_else(|| {
+    let key = key.ok_or_else(|| {
         PrivateKeyRefusal::Absent(format!(
             "issuer {} has no key {kid}; `idp admin key list` shows those it has",
             keystore.issuer
@@ -58,11 +158,7 @@ pub async fn take_private_key(
             "the private half of key {kid} is in an external keystore and cannot leave it"
         )));
     }
-    let private = keystore.open(key).map_err(PrivateKeyRefusal::Absent)?;
-    let mut event = AuditEvent::new(clock, random, "key.export", kid);
-    event.details = json!({ "state": key.state() });
-    store.append(event).await?;
-    Ok(private)
+    keystore.open(key).map_err(PrivateKeyRefusal::Absent)
 }
 
 /// What became of an imported key.
@@ -85,6 +181,7 @@ pub async fn import_key(
     keystore: &Keystore,
     private: &PrivateKey,
     longest_life: Duration,
+    by: &Operator,
     clock: &dyn Clock,
     random: &dyn Random,
 ) -> Result<Imported, PrivateKeyRefusal> {
@@ -123,8 +220,8 @@ pub async fn import_key(
         }
         let state = key.state();
         steps.push(KeyStep::Create(Box::new(key)));
-        let mut event = AuditEvent::new(clock, random, "key.import", &*kid);
-        event.details = json!({ "state": state, "replaced": replaced });
+        let details = json!({ "state": state, "replaced": replaced });
+        let event = by.event("key.import", &kid, details, clock, random);
         match store.change_issuer_keys(&steps, clock.now(), event).await? {
             KeyChange::Applied => {
                 return Ok(Imported {
@@ -194,6 +291,7 @@ pub async fn reseal_keys(
     store: &dyn Store,
     keystore: &Keystore,
     new: &SealingKey,
+    by: &Operator,
     clock: &dyn Clock,
     random: &dyn Random,
 ) -> Result<Resealed, PrivateKeyRefusal> {
@@ -222,8 +320,14 @@ pub async fn reseal_keys(
         if steps.is_empty() {
             return Ok(done);
         }
-        let mut event = AuditEvent::new(clock, random, "key.reseal", keystore.issuer.as_str());
-        event.details = json!({ "keys": done.now });
+        let issuer = keystore.issuer.as_str();
+        let event = by.event(
+            "key.reseal",
+            issuer,
+            json!({ "keys": done.now }),
+            clock,
+            random,
+        );
         if store.change_issuer_keys(&steps, clock.now(), event).await? == KeyChange::Applied {
             return Ok(done);
         }

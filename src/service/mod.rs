@@ -58,7 +58,8 @@ pub use enrol::{EnrolRefusal, EnrolRequest, Enrolled};
 pub use gate::{Gate, Place};
 pub use issue_token::{IssuedToken, TokenRefusal, TokenRequest};
 pub use keep_private_keys::{
-    Imported, PrivateKeyRefusal, Resealed, import_key, reseal_keys, take_private_key,
+    Export, Imported, Operator, PrivateKeyRefusal, Resealed, import_key, refuse_export,
+    reseal_keys, take_private_key,
 };
 pub use key_report::{Custody, KeyReport, KeyStatus};
 pub use key_ring::{KeyRing, Rendered};

@@ -24,6 +24,7 @@ mod defects;
 mod documents;
 mod enrolment;
 mod environment_keys;
+mod exports;
 mod faults;
 mod faulty;
 mod forms;

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     sync::atomic::{AtomicBool, Ordering},
     thread,
 };
@@ -109,6 +109,18 @@ fn an_exported_key_signs_elsewhere() {
         .exits(4)
         .says(&["has no key absent"]);
     assert!(!installation.path().join("other").exists());
+    let records = installation.run("admin audit list --action key.export --json");
+    let records = records.ok().json();
+    let outcomes: Vec<&Value> = records
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|record| &record["outcome"])
+        .collect();
+    assert_eq!(outcomes, ["refused", "refused", "success", "refused"]);
+    let own = fs::metadata(&file).unwrap().uid();
+    assert_eq!(records[2]["details"]["uid"], own, "{records}");
+    assert!(records[2]["details"]["user"].is_string(), "{records}");
 
     // An installation without a key yet takes it as its active one.
     let issuer = installation.url();

@@ -11,7 +11,7 @@ use idp::{
 };
 use serde_json::{Value, json};
 
-use super::{ISSUER, World};
+use super::{ISSUER, World, exports::operator};
 
 async fn stored(world: &World) -> Vec<IssuerKey> {
     let issuer = ISSUER.parse().unwrap();
@@ -279,7 +279,7 @@ async fn another_key_encryption_key_vouches_for_the_same_keys() {
     let mut changed = Vec::new();
     for _ in 0..2 {
         let (settings, clock) = (world.settings.clone(), world.clock.clone());
-        let vault = Vault::open(settings, clock, Arc::new(SystemRandom))
+        let vault = Vault::open(settings, operator(), clock, Arc::new(SystemRandom))
             .await
             .unwrap();
         let done = vault.reseal(&new).await.unwrap();

@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use rustix::process::getuid;
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -18,10 +19,10 @@ use crate::{
         input, runtime,
         settings::ConfigArgs,
     },
-    client::{atomic_file::atomic_write, private_file::PrivateFileError},
+    client::{private_file::PrivateFileError, proxied::UnixUser},
     jose::{import_private_key, is_encrypted},
     server::{Vault, VaultError},
-    service::PrivateKeyRefusal,
+    service::{Operator, PrivateKeyRefusal},
 };
 
 impl From<VaultError> for Failure {
@@ -31,10 +32,15 @@ impl From<VaultError> for Failure {
                 ExitCode::Refused
             }
             VaultError::Backup(_) | VaultError::SameFile(_) => ExitCode::Usage,
-            VaultError::Access(_) => ExitCode::NotWritten,
+            VaultError::Access(_) | VaultError::Exists(_) => ExitCode::NotWritten,
             _ => ExitCode::Other,
         };
-        Self::new(code, error)
+        let exists = matches!(error, VaultError::Exists(_));
+        let failure = Self::new(code, error);
+        if exists {
+            return failure.help("name a file that does not exist");
+        }
+        failure
     }
 }
 
@@ -97,6 +103,16 @@ impl PassphraseArgs {
     }
 }
 
+/// Who runs this, for the audit log.
+fn operator(context: &Context) -> Outcome<Operator> {
+    let uid = getuid().as_raw();
+    Ok(Operator {
+        uid,
+        user: UnixUser::find(&uid.to_string()).ok().map(|user| user.name),
+        sudo_user: context.env.text("SUDO_USER")?.map(str::to_owned),
+    })
+}
+
 /// Runs `work` on the installation that the settings name.
 fn with_vault<T>(
     config: &ConfigArgs,
@@ -104,9 +120,10 @@ fn with_vault<T>(
     work: impl AsyncFnOnce(&Vault) -> Result<T, VaultError>,
 ) -> Outcome<T> {
     let settings = config.load(context)?;
+    let operator = operator(context)?;
     let (clock, random) = (Arc::clone(&context.clock), Arc::clone(&context.random));
     runtime::block_on(async {
-        let vault = Vault::open(settings, clock, random).await?;
+        let vault = Vault::open(settings, operator, clock, random).await?;
         let result = work(&vault).await;
         vault.close().await;
         Ok(result?)
@@ -114,24 +131,16 @@ fn with_vault<T>(
 }
 
 pub(super) fn export_key(args: &Export, context: &Context) -> Outcome {
-    if args.out.exists() {
-        let message = format!("{} exists already", args.out.display());
-        return Err(
-            Failure::new(ExitCode::NotWritten, anyhow::Error::msg(message))
-                .help("name a file that does not exist"),
-        );
-    }
     let passphrase = args.passphrase.read(context)?;
-    let text = with_vault(&args.config, context, async |vault| {
-        vault.export(&args.kid, &passphrase).await
+    with_vault(&args.config, context, async |vault| {
+        vault.export(&args.kid, &passphrase, &args.out).await
     })?;
-    let line = Zeroizing::new(format!("{}\n", *text));
-    atomic_write(&args.out, line.as_bytes(), 0o600)?;
+    let file = args.out.display().to_string();
     context
         .printer
-        .note(&format!("wrote key {} to {}", args.kid, args.out.display()));
+        .note(&format!("wrote key {} to {file}", args.kid));
     if context.printer.json {
-        let json = json!({ "kid": args.kid, "file": args.out });
+        let json = json!({ "kid": args.kid, "file": file });
         return context.printer.line(&json.to_string());
     }
     Ok(())
