@@ -2,28 +2,30 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, Permissions},
     net::{Ipv4Addr, SocketAddr},
-    os::unix::fs::PermissionsExt as _,
-    path::Path,
+    path::PathBuf,
 };
 
+use serde::Deserialize;
+use serde_json::json;
 use tokio::sync::watch;
 
-use super::start::ProxyArgs;
+use super::{
+    apart::{self, Apart},
+    public_dir::PublicDir,
+    start::ProxyArgs,
+};
 use crate::{
     cli::{
         context::Context,
         failure::{Failure, Outcome},
         runtime,
     },
-    client::{
-        atomic_file::AccessError,
-        proxied::{self, Route, UnixUser},
-    },
+    client::proxied::{self, Route, UnixUser},
     config::{LogFormat, LogLevel, LogSettings},
-    domain::SecretString,
+    domain::{ExposeSecret as _, SecretString},
     proxy::ProxyKey,
+    server::{Log, Proxy},
 };
 
 /// Run a program that reaches AWS through a signing proxy of its own
@@ -62,84 +64,143 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Outcome {
-    let Some((program, arguments)) = args.command.split_first() else {
-        return Ok(());
-    };
     let user = args.user.as_deref().map(UnixUser::find).transpose()?;
-    match &user {
-        Some(user) => user.check(rustix::process::geteuid().as_raw())?,
-        None => context.printer.warn(
+    let Some(user) = &user else {
+        context.printer.warn(
             "the program runs as the same user as the proxy and can read what the proxy reads: this is a \
              convenience, not a boundary; --user makes one",
-        ),
-    }
-    let start = args.proxy.read(context)?;
-    let region = start.region.clone();
-    let state = super::state(context)?;
-    // No program can use the key of another one, or use its own once it has ended.
-    let key = ProxyKey::generate(&*context.random);
-    let secret = SecretString::from(key.expose());
-    let public = public_dir()?;
-    let code = runtime::block_on(async {
-        let quiet = LogSettings {
-            level: LogLevel::Warn,
-            // Lines come between those of the program, which are for people too.
-            format: Some(LogFormat::Text),
-        };
-        let _log = runtime::log(context, quiet, None)?;
-        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let dir = Some(public.path().to_owned());
-        let proxy = start
-            .prepare(listen, None, dir, (state, key), context)
-            .await?;
-        let (ca, bundle) = proxy.files();
-        let (config, credentials) = (
-            public.path().join("config"),
-            public.path().join("credentials"),
         );
-        for file in [&config, &credentials] {
-            write_public(file)?;
-        }
-        let variables = Route {
-            address: proxy.address(),
-            key: &secret,
-            bundle,
-            ca,
-            region: &region,
-            endpoint_url: !args.no_endpoint_url,
-            aws_files: Some((&config, &credentials)),
-        }
-        .variables();
-        let (stop, stopping) = watch::channel(false);
-        let proxy = tokio::spawn(proxy.run(stopping));
-        let ended = proxied::run(program, arguments, &variables, user.as_ref()).await;
-        stop.send_replace(true);
-        // What the program left open is of no use to anybody, but records are.
-        drop(proxy.await);
-        Outcome::Ok(ended?)
-    })??;
+        return ended(args.here(None, context)?);
+    };
+    user.check(rustix::process::geteuid().as_raw())?;
+    let Some(owner) = apart::owner(context)? else {
+        return ended(args.here(Some(user), context)?);
+    };
+    user.check_against(owner.uid)?;
+    ended(args.apart(user, &owner, context)?)
+}
+
+impl Args {
+    /// Runs the program beside a proxy in this process.
+    fn here(self, user: Option<&UnixUser>, context: &Context) -> Outcome<u8> {
+        let start = self.proxy.read(context)?;
+        let region = start.region.clone();
+        let state = super::state(context)?;
+        // No program can use the key of another one, or use its own once it has ended.
+        let key = ProxyKey::generate(&*context.random);
+        let secret = SecretString::from(key.expose());
+        let public = PublicDir::new()?;
+        runtime::block_on(async {
+            let _log = quiet_log(context)?;
+            let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+            let dir = Some(public.path().to_owned());
+            let proxy = start
+                .prepare(listen, None, dir, (state, key), context)
+                .await?;
+            let told = Told::of(&proxy, &public, secret, region);
+            let variables = told.variables(!self.no_endpoint_url);
+            let (stop, stopping) = watch::channel(false);
+            let proxy = tokio::spawn(proxy.run(stopping));
+            let ended = run_program(&self.command, &variables, user).await;
+            stop.send_replace(true);
+            // What the program left open is of no use to anybody, but records are.
+            drop(proxy.await);
+            ended
+        })?
+    }
+
+    /// Runs the program as one user, and the proxy as another, whose the identity is.
+    fn apart(self, user: &UnixUser, owner: &UnixUser, context: &Context) -> Outcome<u8> {
+        let proxy = Apart::start(owner, &self.proxy, context)?;
+        let variables = proxy.told.variables(!self.no_endpoint_url);
+        let ended = context.block_on(run_program(&self.command, &variables, Some(user)));
+        proxy.end(context);
+        ended?
+    }
+}
+
+async fn run_program(
+    command: &[OsString],
+    variables: &[(&'static str, SecretString)],
+    user: Option<&UnixUser>,
+) -> Outcome<u8> {
+    let Some((program, arguments)) = command.split_first() else {
+        return Ok(0);
+    };
+    Ok(proxied::run(program, arguments, variables, user).await?)
+}
+
+fn ended(code: u8) -> Outcome {
     match code {
         0 => Ok(()),
         code => Err(Failure::of_program(code)),
     }
 }
 
-/// A directory for what the program has to read, whoever it runs as. It goes when it is dropped.
-fn public_dir() -> Outcome<tempfile::TempDir> {
-    let parent = std::env::temp_dir();
-    let dir = tempfile::Builder::new()
-        .prefix("idp-proxy-")
-        .permissions(Permissions::from_mode(0o755))
-        .tempdir_in(&parent)
-        .map_err(AccessError::on(&parent, "make a directory in"))?;
-    // A umask may have taken something away.
-    fs::set_permissions(dir.path(), Permissions::from_mode(0o755))
-        .map_err(AccessError::on(dir.path(), "open"))?;
-    Ok(dir)
+/// A log for what the user has to look at. Its lines come between those of the program, which are for
+/// people too.
+pub(super) fn quiet_log(context: &Context) -> Outcome<Log> {
+    let quiet = LogSettings {
+        level: LogLevel::Warn,
+        format: Some(LogFormat::Text),
+    };
+    runtime::log(context, quiet, None)
 }
 
-fn write_public(file: &Path) -> Result<(), AccessError> {
-    fs::write(file, "")
-        .and_then(|()| fs::set_permissions(file, Permissions::from_mode(0o644)))
-        .map_err(AccessError::on(file, "write"))
+/// What leads a program to its proxy.
+#[derive(Debug, Deserialize)]
+pub(super) struct Told {
+    address: SocketAddr,
+    key: SecretString,
+    ca: PathBuf,
+    bundle: PathBuf,
+    config: PathBuf,
+    credentials: PathBuf,
+    region: String,
+}
+
+impl Told {
+    pub(super) fn of(proxy: &Proxy, public: &PublicDir, key: SecretString, region: String) -> Self {
+        let (ca, bundle) = proxy.files();
+        Self {
+            address: proxy.address(),
+            key,
+            ca: ca.clone(),
+            bundle: bundle.clone(),
+            config: public.config(),
+            credentials: public.credentials(),
+            region,
+        }
+    }
+
+    /// As one line, for a pipe.
+    pub(super) fn to_json(&self) -> SecretString {
+        let json = json!({
+            "address": self.address,
+            "key": self.key.expose_secret(),
+            "ca": self.ca,
+            "bundle": self.bundle,
+            "config": self.config,
+            "credentials": self.credentials,
+            "region": self.region,
+        });
+        SecretString::from(json.to_string())
+    }
+
+    pub(super) fn from_json(line: &str) -> Option<Self> {
+        serde_json::from_str(line).ok()
+    }
+
+    fn variables(&self, endpoint_url: bool) -> Vec<(&'static str, SecretString)> {
+        let route = Route {
+            address: self.address,
+            key: &self.key,
+            bundle: &self.bundle,
+            ca: &self.ca,
+            region: &self.region,
+            endpoint_url,
+            aws_files: Some((&self.config, &self.credentials)),
+        };
+        route.variables()
+    }
 }

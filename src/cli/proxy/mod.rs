@@ -1,10 +1,12 @@
 //! `idp proxy …`.
 
+mod apart;
 mod ca;
 mod check;
 mod env;
 mod exec;
 mod log;
+mod public_dir;
 mod rules;
 mod serve;
 mod start;
@@ -39,6 +41,8 @@ enum Command {
     Ca(ca::Args),
     Check(Box<check::Args>),
     Log(log::Args),
+    #[command(name = apart::COMMAND, hide = true)]
+    Apart(Box<apart::Args>),
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Outcome {
@@ -49,6 +53,7 @@ pub(super) fn run(args: Args, context: &Context) -> Outcome {
         Command::Ca(args) => ca::run(&args, context),
         Command::Check(args) => check::run(&args, context),
         Command::Log(args) => log::run(&args, context),
+        Command::Apart(args) => apart::run(*args, context),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What `serve` and `exec` have in common: the arguments of a proxy, and putting it together.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use super::rules;
 use crate::{
@@ -87,6 +87,32 @@ pub(super) struct Start {
 }
 
 impl ProxyArgs {
+    /// The same once more, for another process.
+    pub(super) fn arguments(&self) -> Vec<OsString> {
+        let mut all: Vec<OsString> = vec!["--rules".into(), self.rules.clone().into()];
+        let mut push = |name: &str, value: OsString| all.extend([name.into(), value]);
+        push(
+            "--duration-seconds",
+            self.duration_seconds.to_string().into(),
+        );
+        if let Some(arn) = &self.role_arn {
+            push("--role-arn", arn.to_string().into());
+        }
+        if let Some(region) = &self.region {
+            push("--region", region.into());
+        }
+        if let Some(file) = &self.upstream_ca {
+            push("--upstream-ca", file.into());
+        }
+        for one in &self.upstream {
+            push("--upstream", one.to_string().into());
+        }
+        if let Some(url) = &self.sts_endpoint_url {
+            push("--sts-endpoint-url", url.into());
+        }
+        all
+    }
+
     /// Reads the rules.
     pub(super) fn read(self, context: &Context) -> Outcome<Start> {
         let rules = rules::load(&self.rules, self.role_arn.as_ref())?;
@@ -171,5 +197,39 @@ impl Start {
             random: Arc::clone(&context.random),
         };
         Ok(Proxy::prepare(settings, parts).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: ProxyArgs,
+    }
+
+    #[test]
+    fn arguments_are_handed_on_as_they_were() {
+        let given = [
+            "idp",
+            "--rules=my rules.toml",
+            "--role-arn=arn:aws:iam::123456789012:role/agent",
+            "--region=eu-central-1",
+            "--duration-seconds=900",
+            "--upstream-ca=ca.pem",
+            "--upstream=*.amazonaws.com=127.0.0.1:8443,s3.amazonaws.com=http://[::1]:5000",
+            "--upstream=*=https://vpce.example",
+            "--sts-endpoint-url=http://127.0.0.1:1",
+        ];
+        for given in [&given[..], &given[..2]] {
+            let read = Cli::parse_from(given).args;
+            let handed = std::iter::once("idp".into()).chain(read.arguments());
+            let again = Cli::parse_from(handed).args;
+            assert_eq!(format!("{read:?}"), format!("{again:?}"));
+        }
     }
 }

@@ -69,14 +69,23 @@ impl UnixUser {
     /// # Errors
     /// [`UserError::NoBoundary`] or [`UserError::NotRoot`].
     pub fn check(&self, own: u32) -> Result<(), UserError> {
-        if self.uid == 0 || self.uid == own {
-            return Err(UserError::NoBoundary(self.name.clone()));
-        }
+        self.check_against(own)?;
         if own == 0 {
             Ok(())
         } else {
             Err(UserError::NotRoot)
         }
+    }
+
+    /// Whether what belongs to the user `owner` is out of this one's reach.
+    ///
+    /// # Errors
+    /// [`UserError::NoBoundary`].
+    pub fn check_against(&self, owner: u32) -> Result<(), UserError> {
+        if self.uid == 0 || self.uid == owner {
+            return Err(UserError::NoBoundary(self.name.clone()));
+        }
+        Ok(())
     }
 }
 

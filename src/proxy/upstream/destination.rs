@@ -1,6 +1,6 @@
 //! Where a host is dialled.
 
-use std::{net::SocketAddr, str::FromStr};
+use std::{fmt, net::SocketAddr, str::FromStr};
 
 use crate::domain::AddressRule;
 
@@ -57,6 +57,28 @@ impl FromStr for UpstreamOverride {
             Err(_) => url(to).ok_or_else(error)?,
         };
         Ok(Self { pattern, to })
+    }
+}
+
+impl fmt::Display for UpstreamOverride {
+    /// As it is read.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.pattern {
+            Pattern::All => f.write_str("*")?,
+            Pattern::Below(domain) => write!(f, "*{domain}")?,
+            Pattern::Exact(name) => f.write_str(name)?,
+        }
+        match &self.to {
+            To::Address(address) => write!(f, "={address}"),
+            To::Url { tls, host, port } => {
+                let scheme = if *tls { "https" } else { "http" };
+                if host.contains(':') {
+                    write!(f, "={scheme}://[{host}]:{port}")
+                } else {
+                    write!(f, "={scheme}://{host}:{port}")
+                }
+            }
+        }
     }
 }
 

@@ -317,6 +317,80 @@ fn as_another_user_only_the_way_to_the_proxy_is_left() {
     served.stop();
 }
 
+/// `sudo idp proxy exec --user nobody` of a user who has enrolled: the proxy is that user's.
+#[test]
+fn root_acts_for_the_identitys_owner() {
+    if !is_root() {
+        let said = Place::new().exec(&["--user", "nobody"], &["true"]);
+        assert!(text(&said.stderr).contains("only root"), "{said:?}");
+        return;
+    }
+    let place = Place::new();
+    fs::set_permissions(place.0.path(), Permissions::from_mode(0o755)).unwrap();
+    let daemon = text(
+        &Command::new("id")
+            .args(["-u", "daemon"])
+            .output()
+            .unwrap()
+            .stdout,
+    );
+    let daemon: u32 = daemon.trim().parse().unwrap();
+    let given = Command::new("chown")
+        .args(["-R", "daemon"])
+        .arg(place.0.path())
+        .status();
+    assert!(given.unwrap().success());
+    let exec = |sudo: &str, user: &str, command: &[&str]| {
+        place
+            .idp(&["proxy", "exec", "--user", user, "--"])
+            .args(command)
+            .env("SUDO_UID", sudo)
+            .env("SUDO_GID", "1")
+            .output()
+            .unwrap()
+    };
+    // Whose process listens: the owner of the socket at the proxy's port, in hexadecimal.
+    let script = "id -u; cat \"$0\" >/dev/null 2>&1 && echo read identity; \
+                  awk -v port=\"$(printf ':%04X' \"${AWS_ENDPOINT_URL##*:}\")\" \
+                  '$2 ~ port && $4 == \"0A\" { print \"proxy\", $8 }' /proc/net/tcp; \
+                  cat \"$AWS_CA_BUNDLE\" \"$AWS_CONFIG_FILE\" >/dev/null && echo bundle; \
+                  curl -sS -X DELETE https://reports.s3.eu-central-1.amazonaws.com/k; exit 7";
+    let identity = place.home().join("identity.json").display().to_string();
+    let output = exec(
+        &daemon.to_string(),
+        "nobody",
+        &["sh", "-c", script, &identity],
+    );
+    let (out, said) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(7), "{out}{said}");
+    let nobody = Command::new("id").args(["-u", "nobody"]).output().unwrap();
+    assert!(out.starts_with(&text(&nobody.stdout)), "{out}{said}");
+    assert!(!out.contains("read identity"), "{out}");
+    for says in [&*format!("proxy {daemon}\n"), "bundle\n", "s3:DeleteObject"] {
+        assert!(out.contains(says), "{says} in {out}{said}");
+    }
+    assert_eq!(said, "");
+    let log = place.state("requests.jsonl");
+    assert_eq!(fs::metadata(&log).unwrap().uid(), daemon);
+    assert_eq!(fs::read_to_string(&log).unwrap().lines().count(), 1);
+    for (sudo, user, code, says) in [
+        // Somebody else's identity, by way of IDP_HOME.
+        ("2", "nobody", 1, "sudo"),
+        ("", "nobody", 1, "sudo"),
+        (&*daemon.to_string(), "daemon", 2, "no boundary"),
+    ] {
+        let output = exec(sudo, user, &["true"]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(said.contains(says), "{said}");
+    }
+    // What the proxy says is the last word.
+    fs::write(place.0.path().join("rules.toml"), "nonsense").unwrap();
+    let output = exec(&daemon.to_string(), "nobody", &["echo", "ran"]);
+    assert!(!output.status.success() && output.stdout.is_empty());
+    assert_eq!(text(&output.stderr).matches("error:").count(), 1);
+}
+
 #[test]
 fn users_that_are_no_boundary_are_refused() {
     let place = Place::new();
