@@ -13,6 +13,7 @@ use super::{
     Answer, Inbound, Limits, ProxyBody, ProxyKey, TurnedAway, Way,
     body::linger,
     framing::Framing,
+    guests::Guest,
     host::{Authority, Host},
     leaf::Leaves,
     refusal::Refusal,
@@ -71,6 +72,7 @@ impl<A: Answer> WaysIn<A> {
         peer: SocketAddr,
         place: Place,
         (framing, number): (&Framing, u64),
+        guest: &Guest,
     ) -> Response<ProxyBody> {
         let request_id = self.request_id();
         let (mut head, body) = request.into_parts();
@@ -80,6 +82,7 @@ impl<A: Answer> WaysIn<A> {
         });
         match checked {
             Ok(way) => {
+                guest.is_known();
                 shown_key::remove(&self.key, &mut head.headers);
                 origin_form(&mut head.uri);
                 let inbound = Inbound {
@@ -93,6 +96,9 @@ impl<A: Answer> WaysIn<A> {
             Err(refusal) => {
                 let known = matches!(place, Place::Inside(_))
                     || shown_key::shown(&self.key, &head.headers, &head.uri) == Shown::Key;
+                if known {
+                    guest.is_known();
+                }
                 linger(&head, body);
                 self.refuse(&refusal, &head, peer, request_id, known)
             }

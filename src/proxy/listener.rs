@@ -16,11 +16,10 @@ use std::{
 use http::{Method, Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use metrics::{Gauge, counter, describe_counter, describe_gauge, gauge};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
+    sync::{Semaphore, watch},
     time::timeout,
 };
 
@@ -28,6 +27,7 @@ use super::{
     Answer,
     framing::Framed,
     front::{Place, WaysIn},
+    guests::{Guest, Guests},
     tunnel,
 };
 
@@ -47,6 +47,10 @@ const FAREWELL: Duration = Duration::from_millis(500);
 pub struct Limits {
     /// How many connections are open at once, tunnels included.
     pub connections: usize,
+    /// How many of these may be ones on which nobody has shown the key yet.
+    pub strangers: usize,
+    /// How long such a connection may stay.
+    pub unknown: Duration,
     /// How long a request's head may take from its first byte.
     pub head: Duration,
     /// How long a connection may wait for its next request.
@@ -63,12 +67,30 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 4096,
+            strangers: 512,
+            unknown: Duration::from_secs(10),
             head: Duration::from_secs(10),
             idle: Duration::from_mins(5),
             handshake: Duration::from_secs(10),
             dial: Duration::from_secs(10),
             grace: Duration::from_secs(30),
         }
+    }
+}
+
+/// How many open files are left for what is no connection: the log, spooled bodies, STS.
+const OTHER_FILES: usize = 96;
+
+impl Limits {
+    /// So few connections that a process which may have this many files open has enough for each: one for
+    /// the client, and one for AWS.
+    #[must_use]
+    pub fn within(mut self, open_files: u64) -> Self {
+        let files = usize::try_from(open_files).unwrap_or(usize::MAX);
+        let most = (files.saturating_sub(OTHER_FILES) / 2).max(16);
+        self.connections = self.connections.min(most);
+        self.strangers = self.strangers.min(self.connections / 4);
+        self
     }
 }
 
@@ -93,39 +115,14 @@ pub fn check_listen(address: SocketAddr) -> Result<(), NotLoopback> {
     }
 }
 
-/// An open connection, until this is dropped.
-pub(super) struct Guest {
-    open: Gauge,
-    _place: OwnedSemaphorePermit,
-    /// Dropped last of all when nothing is served any more.
-    _alive: mpsc::Sender<Infallible>,
-}
-
-impl Drop for Guest {
-    fn drop(&mut self) {
-        self.open.decrement(1.0);
-    }
-}
-
 /// Serves connections until `stop` turns true, then lets requests in flight finish.
 pub async fn serve<A: Answer>(
     listener: TcpListener,
     ways: Arc<WaysIn<A>>,
     mut stop: watch::Receiver<bool>,
 ) {
-    describe_gauge!(
-        "idp_proxy_connections",
-        "Open connections, tunnels included"
-    );
-    describe_counter!(
-        "idp_proxy_connections_refused_total",
-        "Connections that there was no room for"
-    );
-    let open = gauge!("idp_proxy_connections");
-    let refused = counter!("idp_proxy_connections_refused_total");
-    let inside = Arc::new(Semaphore::new(ways.limits.connections));
+    let (guests, mut all_gone) = Guests::new(ways.limits);
     let leaving = Arc::new(Semaphore::new(TOLD_AT_ONCE));
-    let (alive, mut all_gone) = mpsc::channel(1);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -140,24 +137,17 @@ pub async fn serve<A: Answer>(
                 continue;
             }
         };
-        let Ok(place) = inside.clone().try_acquire_owned() else {
-            refused.increment(1);
+        let Some(guest) = guests.enter() else {
             turn_away(stream, &leaving);
             continue;
         };
         // A small write would wait for the answer to the one before it.
         drop(stream.set_nodelay(true));
-        open.increment(1.0);
-        let guest = Arc::new(Guest {
-            open: open.clone(),
-            _place: place,
-            _alive: alive.clone(),
-        });
         let (ways, stop) = (ways.clone(), stop.clone());
         tokio::spawn(serve_http(stream, ways, peer, Place::Outside, guest, stop));
     }
     drop(listener);
-    drop(alive);
+    drop(guests);
     if timeout(ways.limits.grace, all_gone.recv()).await.is_err() {
         tracing::warn!("requests that did not finish in time were cut off");
     }
@@ -215,7 +205,7 @@ pub(super) async fn serve_http<A, S>(
             Ok::<_, Infallible>(if outside && *request.method() == Method::CONNECT {
                 tunnel::connect(ways, request, peer, framing, guest, stopping).await
             } else {
-                ways.answer(request, peer, place, framing).await
+                ways.answer(request, peer, place, framing, guest).await
             })
         }
     });
@@ -231,6 +221,7 @@ pub(super) async fn serve_http<A, S>(
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = guest.has_to_go() => return,
         () = stopped(&mut stop) => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -241,5 +232,20 @@ pub(super) async fn serve_http<A, S>(
             ways.unreadable(&error, peer, inside);
         }
         tracing::debug!(%peer, %error, "a connection broke off");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_files_for_aws_and_for_the_log() {
+        let many = Limits::default().within(u64::MAX);
+        assert_eq!(many, Limits::default());
+        for (files, connections, strangers) in [(1024, 464, 116), (256, 80, 20), (0, 16, 4)] {
+            let few = Limits::default().within(files);
+            assert_eq!((few.connections, few.strangers), (connections, strangers));
+        }
     }
 }

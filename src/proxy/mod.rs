@@ -2,8 +2,9 @@
 //! credential sends requests, plain or signed with a dummy key; the proxy says which of them may go
 //! on, signs those and streams.
 //!
-//! - The ways in: `listener` takes connections, `tunnel` ends the TLS of intercepted ones, `front` says
-//!   who may ask and for which host. `certificate_authority` and `leaf` make certificates.
+//! - The ways in: `listener` takes connections, `guests` has places for them, `tunnel` ends the TLS of
+//!   intercepted ones, `front` says who may ask and for which host. `certificate_authority` and `leaf` make
+//!   certificates.
 //! - The `engine` answers what was let in: it has the catalog say what a request does and the rules whether
 //!   it may, signs it and sends it by `upstream`. `answer` writes refusals as each protocol has them,
 //!   `collect` and `outgoing` are bodies on their way to AWS, `request_log` is the record of everything.
@@ -15,6 +16,7 @@ mod collect;
 mod engine;
 mod framing;
 mod front;
+mod guests;
 mod host;
 mod inbound;
 mod key;

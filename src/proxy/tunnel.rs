@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc};
 
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Uri};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
 use rustls::{
@@ -21,8 +21,9 @@ use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 use super::{
     Answer, ProxyBody, TurnedAway,
     front::{Place, Tunnel, WaysIn},
+    guests::Guest,
     inbound::Tunnelled,
-    listener::{Guest, serve_http, stopped},
+    listener::{serve_http, stopped},
     refusal::Refusal,
     shown_key::{self, Shown},
 };
@@ -56,6 +57,10 @@ pub(super) async fn connect<A: Answer>(
         stop: stop.clone(),
     };
     let (head, _) = request.into_parts();
+    let known = shown_key::shown(&ways.key, &head.headers, &Uri::default()) == Shown::Key;
+    if known {
+        guest.is_known();
+    }
     let begun = match ways.connect(&head, framing.0, framing.1) {
         Ok(Tunnel::Intercept(host)) => opened.intercept(&host),
         Ok(Tunnel::Through(host)) => opened.pass(host).await,
@@ -63,10 +68,7 @@ pub(super) async fn connect<A: Answer>(
     };
     match begun {
         Ok(()) => Response::new(super::empty()),
-        Err((refusal, id)) => {
-            let known = shown_key::shown(&ways.key, &head.headers, &head.uri) == Shown::Key;
-            ways.refuse(&refusal, &head, peer, id, known)
-        }
+        Err((refusal, id)) => ways.refuse(&refusal, &head, peer, id, known),
     }
 }
 

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use super::{
     exec::{Told, quiet_log},
     public_dir::PublicDir,
-    start::ProxyArgs,
+    start::{ProxyArgs, raise_open_files},
 };
 use crate::{
     cli::{
@@ -47,6 +47,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Outcome {
+    raise_open_files();
     let start = args.proxy.read(context)?;
     let region = start.region.clone();
     let state = super::state(context)?;

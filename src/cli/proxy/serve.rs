@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use serde_json::json;
 
-use super::start::ProxyArgs;
+use super::start::{ProxyArgs, raise_open_files};
 use crate::{
     cli::{
         context::Context,
@@ -58,6 +58,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Outcome {
+    raise_open_files();
     let start = args.proxy.read(context)?;
     let region = start.region.clone();
     let rules = start.rules.len();

@@ -2,6 +2,8 @@
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, sync::Arc};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use super::rules;
 use crate::{
     cli::{context::Context, failure::Outcome},
@@ -137,6 +139,22 @@ impl ProxyArgs {
     }
 }
 
+/// Lets this process have as many files open as it may: each connection takes two, and where a service
+/// manager sets nothing else, 1,024 are what it begins with.
+pub(super) fn raise_open_files() {
+    let limits = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limits.maximum,
+        ..limits
+    };
+    // Where the system refuses, the proxy takes fewer connections.
+    let _ = setrlimit(Resource::Nofile, raised);
+}
+
+fn open_files() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
 impl Start {
     /// Puts a proxy together that listens on `listen`.
     pub(super) async fn prepare(
@@ -184,7 +202,7 @@ impl Start {
                 overrides: args.upstream,
                 ..UpstreamSettings::default()
             },
-            limits: Limits::default(),
+            limits: Limits::default().within(open_files()),
             public_dir,
         };
         let parts = ProxyParts {

@@ -183,15 +183,17 @@ async fn curl_goes_through() {
 #[tokio::test]
 async fn a_thousand_idle_connections_leave_room() {
     let door = door().await;
-    let mut idle = Vec::new();
-    for _ in 0..1000 {
-        idle.push(door.connect().await);
-    }
     let text = format!(
         "GET / HTTP/1.1\r\nHost: {}\r\nAuthorization: {}\r\n\r\n",
         door.address,
         door.signature("sqs")
     );
+    let mut idle = Vec::new();
+    for _ in 0..1000 {
+        let mut stream = door.connect().await;
+        assert_eq!(ask(&mut stream, &text).await.status, 200);
+        idle.push(stream);
+    }
     assert_eq!(door.send(&text).await.status, 200);
     for stream in idle.iter_mut().step_by(100) {
         assert_eq!(ask(stream, &text).await.status, 200);
@@ -266,4 +268,57 @@ async fn leave_to_send_is_given_when_the_body_is_wanted() {
     let wrong = head("/k").replace("Host", "Origin: http://evil.example\r\nHost");
     let reply = ask(&mut door.connect().await, &wrong).await;
     assert_eq!(reply.status, 403);
+}
+
+/// Any user of the machine can open connections. The agent, who has the key, still gets in.
+#[tokio::test]
+async fn silent_connections_make_room() {
+    let door = door_with(Limits {
+        connections: 16,
+        strangers: 4,
+        ..Limits::default()
+    })
+    .await;
+    let request = format!(
+        "GET /k HTTP/1.1\r\nHost: s3.amazonaws.com\r\nAuthorization: {}\r\n\r\n",
+        door.basic()
+    );
+    let mut known = door.connect().await;
+    assert_eq!(ask(&mut known, &request).await.status, 200);
+    let mut silent = Vec::new();
+    for _ in 0..40 {
+        silent.push(door.connect().await);
+        // One after the other, as the proxy takes them.
+        assert_eq!(door.send(&request).await.status, 200);
+    }
+    let mut byte = [0; 1];
+    let oldest = timeout(Duration::from_secs(5), silent[0].read(&mut byte)).await;
+    assert!(matches!(oldest, Ok(Ok(0) | Err(_))), "{oldest:?}");
+    assert_eq!(ask(&mut known, &request).await.status, 200);
+}
+
+#[tokio::test]
+async fn who_does_not_show_the_key_does_not_stay() {
+    let door = door_with(Limits {
+        unknown: Duration::from_millis(200),
+        ..Limits::default()
+    })
+    .await;
+    let request = |auth: &str| {
+        format!("GET /k HTTP/1.1\r\nHost: s3.amazonaws.com\r\nAuthorization: {auth}\r\n\r\n")
+    };
+    let mut known = door.connect().await;
+    assert_eq!(ask(&mut known, &request(&door.basic())).await.status, 200);
+    let mut tls = door.tls(S3, S3).await.unwrap();
+    let mut refused = door.connect().await;
+    assert_eq!(ask(&mut refused, &request("Basic eA==")).await.status, 403);
+    let mut silent = door.connect().await;
+    let mut byte = [0; 1];
+    for stream in [&mut refused, &mut silent] {
+        let ended = timeout(Duration::from_secs(5), stream.read(&mut byte)).await;
+        assert!(matches!(ended, Ok(Ok(0) | Err(_))), "{ended:?}");
+    }
+    assert_eq!(ask(&mut known, &request(&door.basic())).await.status, 200);
+    let inside = format!("GET /k HTTP/1.1\r\nHost: {S3}\r\n\r\n");
+    assert_eq!(ask(&mut tls, &inside).await.status, 200);
 }
