@@ -10,11 +10,16 @@ use std::{
 
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 
-use super::outgoing::{Held, SpooledFile};
+use super::{
+    outgoing::{Held, SpooledFile},
+    pace::{Pace, TooSlow},
+};
 
 /// Why a body was not read to its end.
 #[derive(Debug, thiserror::Error)]
@@ -25,12 +30,15 @@ pub(super) enum CollectError {
     /// The client broke off.
     #[error("the request's body broke off: {0}")]
     Client(#[source] hyper::Error),
-    /// The client sends no more of it.
-    #[error("no more of the request's body came for {} seconds", .0.as_secs())]
-    Stalled(Duration),
+    /// The client sends no more of it, or too little.
+    #[error(transparent)]
+    Slow(#[from] TooSlow),
     /// Too many others are being kept.
     #[error("{0} other requests' bodies are being kept until their hashes are known")]
     Full(usize),
+    /// Too much of others is in memory.
+    #[error("the bodies of other requests take all of the {} MiB that there are for them", .0 / (1024 * 1024))]
+    NoMemory(u64),
     /// The file that it was to be kept in.
     #[error("it cannot be kept in {}: {error}", directory.display())]
     Spool {
@@ -41,11 +49,13 @@ pub(super) enum CollectError {
     },
 }
 
-/// How bodies are kept whose hash is needed before they are sent.
+/// How bodies are kept that are read before they are sent: for the decision, or for their hash.
 #[derive(Clone, Debug)]
 pub struct SpoolSettings {
     /// Bodies up to this size stay in memory, in bytes.
     pub memory: u64,
+    /// How much memory all of them have together, in bytes.
+    pub memory_of_all: u64,
     /// The longest body, in bytes.
     pub most: u64,
     /// Where longer ones are kept meanwhile. The files have no names and nobody else can open them.
@@ -54,52 +64,26 @@ pub struct SpoolSettings {
     pub files: usize,
     /// How long one waits until there is room for it.
     pub wait: Duration,
+    /// How long nothing of a body may come. One that takes longer than this in all has to come at 256 KiB a
+    /// second.
+    pub patience: Duration,
 }
 
 impl SpoolSettings {
-    /// 1 MiB in memory, 128 MiB in files of `directory`, of which there are 16 at once; a body waits for
-    /// 10 s to be one of them.
+    /// 1 MiB in memory, 256 MiB for all together, 128 MiB in files of `directory`, of which there are 16 at
+    /// once; a body waits for 10 s to be one of them, and may pause for a minute.
     #[must_use]
     pub const fn new(directory: PathBuf) -> Self {
         Self {
             memory: 1024 * 1024,
+            memory_of_all: 256 * 1024 * 1024,
             most: 128 * 1024 * 1024,
             directory,
             files: 16,
             wait: Duration::from_secs(10),
+            patience: Duration::from_mins(1),
         }
     }
-}
-
-/// Reads a body into memory, of at most `most` bytes. What is announced to be longer is not read at all.
-pub(super) async fn read(incoming: &mut Incoming, most: u64) -> Result<Bytes, CollectError> {
-    if incoming.size_hint().lower() > most {
-        return Err(CollectError::TooLong(most));
-    }
-    let mut whole = Gathered::default();
-    while let Some(data) = next(incoming).await? {
-        if whole.length() + data.len() as u64 > most {
-            return Err(CollectError::TooLong(most));
-        }
-        whole.push(data);
-    }
-    Ok(whole.into_bytes())
-}
-
-/// How long nothing of a body may come.
-const STALL: Duration = Duration::from_secs(60);
-
-async fn next(incoming: &mut Incoming) -> Result<Option<Bytes>, CollectError> {
-    while let Some(frame) = timeout(STALL, incoming.frame())
-        .await
-        .map_err(|_| CollectError::Stalled(STALL))?
-    {
-        // A trailer is no part of what is hashed.
-        if let Ok(data) = frame.map_err(CollectError::Client)?.into_data() {
-            return Ok(Some(data));
-        }
-    }
-    Ok(None)
 }
 
 /// Pieces that become one. A single piece is not copied.
@@ -134,18 +118,83 @@ impl Gathered {
     }
 }
 
+/// Bytes that take up room until the last copy of them is gone.
+struct Counted {
+    bytes: Bytes,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Counted {
+    fn bytes(bytes: Bytes, room: OwnedSemaphorePermit) -> Bytes {
+        Bytes::from_owner(Self { bytes, _room: room })
+    }
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// The unit in which memory is counted, in bytes: a semaphore counts no further than 32 bits.
+const UNIT: u64 = 1024;
+
 /// Keeps bodies and hashes them.
 #[derive(Debug)]
 pub(super) struct Spool {
     settings: SpoolSettings,
     files: Arc<Semaphore>,
+    memory: Arc<Semaphore>,
 }
 
 impl Spool {
     pub(super) fn new(settings: SpoolSettings) -> Self {
         Self {
             files: Arc::new(Semaphore::new(settings.files)),
+            memory: Arc::new(Semaphore::new(
+                usize::try_from(settings.memory_of_all / UNIT)
+                    .unwrap_or(usize::MAX)
+                    .min(Semaphore::MAX_PERMITS),
+            )),
             settings,
+        }
+    }
+
+    /// Reads a body into memory, of at most `most` bytes. What is announced to be longer is not read at all.
+    pub(super) async fn read(
+        &self,
+        incoming: &mut Incoming,
+        most: u64,
+    ) -> Result<Bytes, CollectError> {
+        if incoming.size_hint().lower() > most {
+            return Err(CollectError::TooLong(most));
+        }
+        let room = self.room(incoming, most).await?;
+        let mut pace = Pace::new(self.settings.patience);
+        let mut whole = Gathered::default();
+        while let Some(data) = next(&mut pace, incoming).await? {
+            if whole.length() + data.len() as u64 > most {
+                return Err(CollectError::TooLong(most));
+            }
+            whole.push(data);
+        }
+        Ok(Counted::bytes(whole.into_bytes(), room))
+    }
+
+    /// Waits for room for as much of a body as stays in memory. All of it at once: who waited with half of a
+    /// body in memory would wait for others who do.
+    async fn room(
+        &self,
+        incoming: &Incoming,
+        most: u64,
+    ) -> Result<OwnedSemaphorePermit, CollectError> {
+        let announced = incoming.size_hint().upper().unwrap_or(most).min(most);
+        let units = u32::try_from(announced.div_ceil(UNIT)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.memory).acquire_many_owned(units);
+        match timeout(self.settings.wait, room).await {
+            Ok(Ok(room)) => Ok(room),
+            // The semaphore is never closed.
+            _ => Err(CollectError::NoMemory(self.settings.memory_of_all)),
         }
     }
 
@@ -158,22 +207,27 @@ impl Spool {
         if incoming.size_hint().lower() > most {
             return Err(CollectError::TooLong(most));
         }
+        let room = self.room(incoming, self.settings.memory).await?;
+        let mut pace = Pace::new(self.settings.patience);
         let mut hash = Context::new(&SHA256);
         let mut whole = Gathered::default();
-        while let Some(data) = next(incoming).await? {
+        while let Some(data) = next(&mut pace, incoming).await? {
             hash.update(&data);
             let length = whole.length() + data.len() as u64;
             whole.push(data);
             if length > self.settings.memory {
-                return self.spool(incoming, hash, whole.into_bytes()).await;
+                let beginning = whole.into_bytes();
+                return self.spool(incoming, pace, hash, beginning).await;
             }
         }
-        Ok((Held::Memory(whole.into_bytes()), finish(hash)))
+        let whole = Counted::bytes(whole.into_bytes(), room);
+        Ok((Held::Memory(whole), finish(hash)))
     }
 
     async fn spool(
         &self,
         incoming: &mut Incoming,
+        mut speed: Pace,
         mut hash: Context,
         beginning: Bytes,
     ) -> Result<(Held, [u8; 32]), CollectError> {
@@ -190,7 +244,7 @@ impl Spool {
         let mut pending = Gathered::default();
         pending.push(beginning);
         loop {
-            let next = next(incoming).await?;
+            let next = next(&mut speed, incoming).await?;
             let ended = next.is_none();
             if let Some(data) = next {
                 hash.update(&data);
@@ -231,6 +285,11 @@ impl Spool {
                 error,
             })
     }
+}
+
+async fn next(pace: &mut Pace, incoming: &mut Incoming) -> Result<Option<Bytes>, CollectError> {
+    let data = pace.next(incoming).await?;
+    data.transpose().map_err(CollectError::Client)
 }
 
 fn finish(context: Context) -> [u8; 32] {

@@ -23,6 +23,7 @@ mod key;
 mod leaf;
 mod listener;
 mod outgoing;
+mod pace;
 mod refusal;
 pub mod request_log;
 mod shown_key;

@@ -9,7 +9,7 @@ use crate::{
     catalog::Protocol,
     proxy::{
         answer::{Kind, Refusal},
-        collect::{self, CollectError},
+        collect::CollectError,
         outgoing::{Held, Outgoing},
     },
     sigv4::{BodyPlan, BodyRules, PayloadHash, Reframe, body_plan},
@@ -95,7 +95,7 @@ impl Engine {
             BodyPlan::Stream { payload, length }
                 if length.is_some_and(|length| length <= SMALL) =>
             {
-                match collect::read(&mut incoming, SMALL).await {
+                match self.spool.read(&mut incoming, SMALL).await {
                     Ok(body) => Ok(Prepared::held(payload, body)),
                     Err(error) => Err(broken(&error)),
                 }
@@ -168,14 +168,16 @@ pub(super) fn broken(error: &CollectError) -> Refusal {
             ),
         ),
         CollectError::Client(_) => Refusal::invalid("IncompleteBody", error.to_string()),
-        CollectError::Stalled(_) => Refusal::new(
+        CollectError::Slow(_) => Refusal::new(
             Kind::Invalid {
                 code: "RequestTimeout",
                 status: StatusCode::BAD_REQUEST,
             },
             error.to_string(),
         ),
-        CollectError::Full(_) => Refusal::new(Kind::Unreachable, error.to_string()),
+        CollectError::Full(_) | CollectError::NoMemory(_) => {
+            Refusal::new(Kind::Unreachable, error.to_string())
+        }
         CollectError::Spool { .. } => {
             tracing::error!(%error, "a request's body cannot be kept");
             Refusal::new(

@@ -9,7 +9,7 @@ use crate::{
     policy::{Allowed, Decision, Question, Recognition},
     proxy::{
         answer::Refusal,
-        collect::{self, CollectError},
+        collect::{CollectError, Spool},
     },
     sigv4::PresentedPayload,
 };
@@ -50,7 +50,7 @@ impl Engine {
             }
             Err(error) => return Err(Refusal::denied(error.to_string())),
         }
-        let body = read(call, head).await?;
+        let body = read(call, head, &self.spool).await?;
         let recognised = recognise(&head.incoming(call, Some(&body)))
             .map_err(|error| Refusal::denied(error.to_string()))?;
         call.recognised(&recognised);
@@ -110,7 +110,7 @@ impl Call {
 }
 
 /// Reads a body that the decision needs, as far as the decision can use it.
-async fn read(call: &mut Call, head: &Head) -> Result<Bytes, Refusal> {
+async fn read(call: &mut Call, head: &Head, spool: &Spool) -> Result<Bytes, Refusal> {
     let chunked = matches!(
         head.presented.payload,
         PresentedPayload::UnsignedTrailer | PresentedPayload::SignedChunks { .. }
@@ -124,7 +124,7 @@ async fn read(call: &mut Call, head: &Head) -> Result<Bytes, Refusal> {
     let Some(body) = &mut call.body else {
         return Ok(Bytes::new());
     };
-    match collect::read(body, LONGEST).await {
+    match spool.read(body, LONGEST).await {
         Ok(bytes) => {
             call.body = None;
             Ok(bytes)

@@ -1,8 +1,10 @@
 //! Bodies: of any size, in whatever framing, with the signature that AWS wants for each.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use sha2_hex::hex as sha256;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::world::{Setup, World, read_some, world, world_with};
 
@@ -83,6 +85,66 @@ async fn other_services_bodies_are_hashed_first_in_memory_and_in_a_file() {
         .unwrap()
         .count();
     assert_eq!(left, 1);
+}
+
+/// The head of an upload to Lambda, whose body has to be hashed first.
+fn upload(world: &World, length: usize) -> String {
+    format!(
+        "POST /2015-03-31/functions/f/invocations HTTP/1.1\r\nHost: {LAMBDA}\r\n\
+         Proxy-Authorization: {}\r\nContent-Length: {length}\r\n\r\n",
+        world.basic()
+    )
+}
+
+#[tokio::test]
+async fn bodies_have_so_much_memory_and_no_more() {
+    let world = world_with(Setup {
+        memory: 1024 * 1024,
+        patience: Duration::from_secs(1),
+        ..Setup::default()
+    })
+    .await;
+    let body = vec![3; 600_000];
+    let target = "/2015-03-31/functions/f/invocations";
+    let mut first = world.raw(&upload(&world, body.len())).await;
+    first.write_all(&body[..300_000]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let second = world.request("POST", LAMBDA, target);
+    let got = world.send(second, body.clone()).await;
+    assert_eq!(got.status, 503, "{}", got.text());
+    assert!(got.text().contains("all of the 1 MiB"), "{}", got.text());
+    // The first is too slow. Its memory, and that of those that were sent, is free again.
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert!(read_some(&mut first).await.starts_with("HTTP/1.1 400 "));
+    for _ in 0..3 {
+        let again = world.request("POST", LAMBDA, target);
+        assert_eq!(world.send(again, body.clone()).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_trickles_is_given_up() {
+    let world = world_with(Setup {
+        patience: Duration::from_millis(500),
+        ..Setup::default()
+    })
+    .await;
+    let mut stream = world.raw(&upload(&world, 1000)).await;
+    let (mut answers, mut drops) = stream.split();
+    let trickle = async {
+        while drops.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let mut answer = vec![0; 4096];
+    let count = tokio::select! {
+        count = tokio::time::timeout(Duration::from_secs(10), answers.read(&mut answer)) => count,
+        () = trickle => panic!("it was not answered"),
+    };
+    let answer = String::from_utf8_lossy(&answer[..count.unwrap().unwrap()]).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(answer.contains("256 KiB a second"), "{answer}");
+    assert_eq!(world.aws.count(), 0);
 }
 
 #[tokio::test]

@@ -158,6 +158,10 @@ pub(super) struct Setup {
     pub(super) resolves_to: Option<SocketAddr>,
     pub(super) answer_timeout: Duration,
     pub(super) spool: (u64, u64),
+    /// How much memory all bodies have together.
+    pub(super) memory: u64,
+    /// How long nothing of a body may come; one waits half as long for room.
+    pub(super) patience: Duration,
 }
 
 impl Default for Setup {
@@ -168,6 +172,8 @@ impl Default for Setup {
             resolves_to: None,
             answer_timeout: Duration::from_secs(20),
             spool: (1024 * 1024, 4 * 1024 * 1024),
+            memory: 256 * 1024 * 1024,
+            patience: Duration::from_secs(10),
         }
     }
 }
@@ -207,6 +213,8 @@ pub(super) async fn world_with(setup: Setup) -> World {
     .unwrap();
     let mut spool = SpoolSettings::new(dir.path().to_owned());
     (spool.memory, spool.most) = setup.spool;
+    spool.memory_of_all = setup.memory;
+    (spool.wait, spool.patience) = (setup.patience / 2, setup.patience);
     let rules = Rules::parse(setup.rules, "rules.toml", &|_| Err("none".to_owned())).unwrap();
     let engine = Engine::new(EngineParts {
         environment: "env".into(),
