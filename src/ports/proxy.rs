@@ -80,7 +80,8 @@ pub trait CredentialSource: Send + Sync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RequestPhase {
-    /// It is about to be sent. Only requests that change state have this record.
+    /// It is about to be sent, or a tunnel is about to open. Of what changes state, and of tunnels, this is on
+    /// the disk before.
     Sending,
     /// It was answered, by AWS or with a refusal.
     Answered,

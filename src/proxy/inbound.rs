@@ -6,7 +6,7 @@ use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::ProxyBody;
-use crate::domain::RequestId;
+use crate::{domain::RequestId, ports::LogError};
 
 /// A request whose sender showed the proxy's key.
 ///
@@ -100,15 +100,22 @@ pub struct TurnedAway {
     pub known: bool,
 }
 
-/// A tunnel to a host that is none of AWS's, after its end. Nobody looked into it.
+/// A tunnel to a host that is none of AWS's. Nobody looks into it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tunnelled {
-    /// Who made it.
+pub struct Opening {
+    /// Who makes it.
     pub peer: SocketAddr,
     /// Names it.
     pub request_id: RequestId,
-    /// Where it went.
+    /// Where it goes.
     pub host: String,
+}
+
+/// Such a tunnel after its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tunnelled {
+    /// What was said of it when it opened.
+    pub opening: Opening,
     /// Bytes to the host and from it; `None` where it broke off.
     pub bytes: Option<(u64, u64)>,
     /// How long it was open.
@@ -122,6 +129,11 @@ pub trait Answer: Send + Sync + 'static {
 
     /// Records a request that was not let in. Does not wait.
     fn turned_away(&self, refusal: TurnedAway);
+
+    /// Records a tunnel that is about to open, and returns once the record is on the disk.
+    ///
+    /// An error means that it is not there, and the tunnel must not open.
+    fn tunnel_opens(&self, tunnel: &Opening) -> impl Future<Output = Result<(), LogError>> + Send;
 
     /// Records a tunnel that has ended. Does not wait.
     fn tunnelled(&self, tunnel: Tunnelled);

@@ -37,7 +37,7 @@ pub use certificate_authority::{
 pub use collect::SpoolSettings;
 pub use engine::{Engine, EngineParts};
 pub use front::{Tunnels, WaysIn};
-pub use inbound::{Answer, Inbound, Tunnelled, TurnedAway, Way};
+pub use inbound::{Answer, Inbound, Opening, Tunnelled, TurnedAway, Way};
 pub use key::{KeyError, ProxyKey};
 pub use leaf::Leaves;
 pub use listener::{Limits, NotLoopback, check_listen, serve};

@@ -22,7 +22,7 @@ use super::{
     Answer, ProxyBody, TurnedAway,
     front::{Place, Tunnel, WaysIn},
     guests::Guest,
-    inbound::Tunnelled,
+    inbound::{Opening, Tunnelled},
     listener::{serve_http, stopped},
     refusal::Refusal,
     shown_key::{self, Shown},
@@ -155,8 +155,20 @@ impl<A: Answer> Opened<A> {
 
     /// Connects to a host that is none of AWS's, and lets bytes pass.
     async fn pass(self, host: String) -> Result<(), (Refusal, RequestId)> {
-        let patience = self.ways.limits.dial;
-        let mut there = match timeout(patience, dial(&host, 443)).await {
+        let opening = Opening {
+            peer: self.peer,
+            request_id: self.request_id,
+            host,
+        };
+        if let Err(error) = self.ways.engine.tunnel_opens(&opening).await {
+            let refusal = Refusal {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                ..Refusal::forbidden(format!("nothing goes on that cannot be recorded: {error}"))
+            };
+            return Err((refusal, self.request_id));
+        }
+        let (patience, host) = (self.ways.limits.dial, &opening.host);
+        let mut there = match timeout(patience, dial(host, 443)).await {
             Ok(Ok(stream)) => stream,
             failed => {
                 let reason = match failed {
@@ -173,16 +185,16 @@ impl<A: Answer> Opened<A> {
         tokio::spawn(async move {
             let begun = Instant::now();
             let mut stop = self.stop;
-            let Ok(here) = self.upgrade.await else { return };
-            let mut here = TokioIo::new(here);
+            let pass = async {
+                let mut here = TokioIo::new(self.upgrade.await.ok()?);
+                copy_bidirectional(&mut here, &mut there).await.ok()
+            };
             let moved = tokio::select! {
-                moved = copy_bidirectional(&mut here, &mut there) => moved.ok(),
+                moved = pass => moved,
                 () = stopped(&mut stop) => None,
             };
             self.ways.engine.tunnelled(Tunnelled {
-                peer: self.peer,
-                request_id: self.request_id,
-                host,
+                opening,
                 bytes: moved,
                 duration: begun.elapsed(),
             });

@@ -14,11 +14,11 @@ use tokio::time::Instant;
 
 use super::{Engine, metrics::Metrics};
 use crate::{
-    catalog::Recognised,
+    catalog::{Access, Recognised},
     domain::RequestId,
-    ports::{AwsSession, RequestLog, RequestPhase, RequestRecord},
+    ports::{AwsSession, LogError, RequestLog, RequestPhase, RequestRecord},
     proxy::{
-        BodyError, Tunnelled, TurnedAway, Way, answer::Refusal, outgoing::Progress,
+        BodyError, Opening, Tunnelled, TurnedAway, Way, answer::Refusal, outgoing::Progress,
         upstream::UpstreamBody,
     },
 };
@@ -109,12 +109,29 @@ impl Account {
     }
 
     /// It is signed with this session.
-    pub(super) fn signed(&mut self, session: &AwsSession, region: &str, uploaded: Uploaded) {
-        self.uploaded = uploaded;
+    pub(super) fn signed_with(&mut self, session: &AwsSession) {
         let record = &mut self.record;
         record.subject.clone_from(&session.subject);
         record.session = Some(session.session_name().to_owned());
-        record.region = Some(region.to_owned());
+    }
+
+    /// It is about to be sent: before anything that changes state is, this is on the disk.
+    pub(super) async fn begin(&mut self, region: &str, access: Access) -> Result<(), LogError> {
+        self.record.region = Some(region.to_owned());
+        self.record.phase = RequestPhase::Sending;
+        let written = if access == Access::Read {
+            self.log.later(&self.record);
+            Ok(())
+        } else {
+            self.log.durable(&self.record).await
+        };
+        self.record.phase = RequestPhase::Answered;
+        written
+    }
+
+    /// Its body goes on.
+    pub(super) fn uploads(&mut self, uploaded: Uploaded) {
+        self.uploaded = uploaded;
     }
 
     /// It is not answered by AWS.
@@ -224,13 +241,25 @@ pub(super) fn record_turned_away(engine: &Engine, refusal: TurnedAway) {
     engine.log.later(&record);
 }
 
-/// Records a tunnel to a host that is none of AWS's.
-pub(super) fn record_tunnel(engine: &Engine, tunnel: Tunnelled) {
+/// Records a tunnel to a host that is none of AWS's, before a byte goes through it.
+pub(super) async fn record_opening(engine: &Engine, tunnel: &Opening) -> Result<(), LogError> {
+    let mut record = of_tunnel(engine, tunnel);
+    record.phase = RequestPhase::Sending;
+    engine.log.durable(&record).await
+}
+
+fn of_tunnel(engine: &Engine, tunnel: &Opening) -> RequestRecord {
     let mut record = record(engine, tunnel.request_id, tunnel.peer);
     record.way = "tunnel";
     record.decision = "allow";
     "CONNECT".clone_into(&mut record.method);
-    record.host = tunnel.host;
+    record.host.clone_from(&tunnel.host);
+    record
+}
+
+/// Records the end of a tunnel.
+pub(super) fn record_tunnel(engine: &Engine, tunnel: &Tunnelled) {
+    let mut record = of_tunnel(engine, &tunnel.opening);
     if tunnel.bytes.is_none() {
         record.phase = RequestPhase::Broken;
     }

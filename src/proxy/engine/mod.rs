@@ -3,8 +3,8 @@
 //! Its stages are those of [`Engine::run`]: `head` says whom it is for and what it presented, `decide`
 //! what it does and whether it may, `body` what is sent of its body, `send` signs and sends it. A request
 //! that is refused at one stage touches nothing of the next: no byte of its body is read that the decision
-//! does not need, no credential is asked for before the decision, and nothing that changes anything is sent
-//! before its record is on the disk. `account` keeps the record of each.
+//! does not need, no credential is asked for before the decision, and nothing is sent before it is recorded:
+//! what changes anything, on the disk. `account` keeps the record of each.
 
 mod account;
 mod body;
@@ -30,17 +30,17 @@ use self::{
     sign::Signing,
 };
 use super::{
-    Answer, Inbound, ProxyBody, ProxyKey, Tunnelled, TurnedAway, Way,
+    Answer, Inbound, Opening, ProxyBody, ProxyKey, Tunnelled, TurnedAway, Way,
     answer::{Refusal, refuse},
     body::read_over,
     collect::{Spool, SpoolSettings},
     upstream::Upstream,
 };
 use crate::{
-    catalog::{Access, Protocol},
+    catalog::Protocol,
     domain::{Clock, RequestId},
     policy::Rules,
-    ports::{CredentialSource, RequestLog, RequestPhase},
+    ports::{CredentialSource, LogError, RequestLog},
 };
 
 /// What the engine is made of.
@@ -117,13 +117,13 @@ impl Engine {
         let decided = self.decide(call, &head).await?;
         self.log.room()?;
         let prepared = self.prepare(call, &head, &decided).await?;
-        if decided.recognised.operation.access() != Access::Read {
-            call.account.record.phase = RequestPhase::Sending;
-            let written = self.log.durable(&call.account.record).await;
-            call.account.record.phase = RequestPhase::Answered;
-            written?;
-        }
-        self.send(call, &head.target, &decided, prepared).await
+        let session = self.signing.session(&decided.allowed).await?;
+        call.account.signed_with(&session);
+        let region = &decided.recognised.signing.region;
+        let access = decided.recognised.operation.access();
+        call.account.begin(region, access).await?;
+        self.send(call, &head.target, &decided, prepared, session)
+            .await
     }
 }
 
@@ -156,8 +156,12 @@ impl Answer for Engine {
         }
     }
 
+    async fn tunnel_opens(&self, tunnel: &Opening) -> Result<(), LogError> {
+        account::record_opening(self, tunnel).await
+    }
+
     fn tunnelled(&self, tunnel: Tunnelled) {
-        account::record_tunnel(self, tunnel);
+        account::record_tunnel(self, &tunnel);
     }
 }
 

@@ -1,5 +1,7 @@
 //! A decided request on its way to AWS, and the answer on its way back.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header,
@@ -11,6 +13,7 @@ use super::{Call, Engine, account::Uploaded, body::Prepared, decide::Decided, si
 use crate::{
     catalog::{Protocol, error_code},
     domain::RequestTarget,
+    ports::AwsSession,
     proxy::{
         answer::{Kind, Refusal},
         upstream::{UpstreamBody, UpstreamError},
@@ -30,7 +33,7 @@ pub(super) struct Received {
 }
 
 impl Engine {
-    /// Signs, sends, and hands on the answer as it comes.
+    /// Signs with a session, sends, and hands on the answer as it comes.
     ///
     /// Where AWS says that the session has expired, a request that can be sent again is signed with another
     /// session and sent once more: AWS did nothing for the first one. There are no other retries; they are
@@ -41,6 +44,7 @@ impl Engine {
         target: &RequestTarget,
         decided: &Decided,
         mut prepared: Prepared,
+        mut session: Arc<AwsSession>,
     ) -> Result<Received, Refusal> {
         let host = &*decided.recognised.host;
         let wire = wire(target)?;
@@ -60,8 +64,7 @@ impl Engine {
                 recognised: &decided.recognised,
                 payload: prepared.payload,
             };
-            let signed = self.signing.sign(&decided.allowed, &unsigned, &mut headers);
-            let session = signed.await?;
+            self.signing.sign(&session, &unsigned, &mut headers)?;
             let mut request = Request::new(prepared.take());
             *request.method_mut() = call.method.clone();
             *request.headers_mut() = headers;
@@ -69,8 +72,7 @@ impl Engine {
                 || Uploaded::Streamed(request.body().progress()),
                 Uploaded::Whole,
             );
-            let region = &decided.recognised.signing.region;
-            call.account.signed(&session, region, uploaded);
+            call.account.uploads(uploaded);
             let answer = self.upstream.send(host, &wire, request).await?;
             let (head, body) = answer.into_parts();
             let mut beginning = Bytes::new();
@@ -80,6 +82,8 @@ impl Engine {
                 if says_expired(call.protocol, &head.headers, &beginning) {
                     tracing::info!(role = %decided.allowed.role(), "AWS takes the session for expired");
                     self.signing.forget(&decided.allowed, &session);
+                    session = self.signing.session(&decided.allowed).await?;
+                    call.account.signed_with(&session);
                     may_repeat = false;
                     continue;
                 }

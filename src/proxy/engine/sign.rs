@@ -49,15 +49,19 @@ impl Signing {
         }
     }
 
-    /// Signs what was allowed, for the role that it was allowed for.
-    pub(super) async fn sign(
+    /// A session of the role that something was allowed for.
+    pub(super) async fn session(&self, allowed: &Allowed) -> Result<Arc<AwsSession>, Refusal> {
+        Ok(self.credentials.session(&wanted(allowed)).await?)
+    }
+
+    /// Signs with a session of the role that the request was allowed for.
+    pub(super) fn sign(
         &self,
-        allowed: &Allowed,
+        session: &AwsSession,
         request: &Unsigned<'_>,
         headers: &mut HeaderMap,
-    ) -> Result<Arc<AwsSession>, Refusal> {
-        let session = self.credentials.session(&wanted(allowed)).await?;
-        let credentials = self.ready(&session).map_err(failed)?;
+    ) -> Result<(), Refusal> {
+        let credentials = self.ready(session).map_err(failed)?;
         let signing = &request.recognised.signing;
         let settings = SigningSettings {
             name: signing.name,
@@ -76,8 +80,7 @@ impl Signing {
         let now = self.clock.now();
         self.signer
             .sign(&signable, headers, &settings, &credentials, now)
-            .map_err(failed)?;
-        Ok(session)
+            .map_err(failed)
     }
 
     /// AWS does not take this session any more.

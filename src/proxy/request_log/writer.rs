@@ -11,9 +11,14 @@ use super::{MOST_WAITING, chain::Link, file::LogFile};
 use crate::ports::{LogError, RequestRecord};
 
 /// How long a record that nobody waits for stays in memory.
-const LINGER: Duration = Duration::from_millis(200);
+const LINGER: Duration = Duration::from_millis(20);
 /// How many bytes of them at most.
 const BATCH: usize = 64 * 1024;
+/// How long there is nothing to write until what was written is brought to the disk.
+const IDLE: Duration = Duration::from_millis(100);
+/// How many batches are written until then at most: with [`LINGER`] and [`IDLE`] between them, no record is
+/// without the disk for longer than two seconds.
+const UNSYNCED: u32 = 16;
 /// How long the writer leaves a disk alone that failed, unless somebody waits.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -83,8 +88,11 @@ impl Shared {
     /// Writes until the log is dropped.
     pub(super) fn write(&self, mut file: LogFile) {
         let mut spare = Vec::with_capacity(BATCH);
-        while let Some(waiting) = self.take(&mut spare) {
-            let outcome = file.write(&spare, !waiting.is_empty());
+        let mut unsynced = 0;
+        while let Some(waiting) = self.take(&mut spare, unsynced > 0) {
+            let sync = !waiting.is_empty() || spare.is_empty() || unsynced == UNSYNCED;
+            unsynced = if sync { 0 } else { unsynced + 1 };
+            let outcome = file.write(&spare, sync);
             self.note(&mut spare, outcome.as_ref().err());
             for tell in waiting {
                 // Who does not wait any more needs no answer.
@@ -96,8 +104,13 @@ impl Shared {
         }
     }
 
-    /// Waits for something to write and moves it into `batch`, which is empty. `None` at the end.
-    fn take(&self, batch: &mut Vec<u8>) -> Option<Vec<oneshot::Sender<Result<(), LogError>>>> {
+    /// Waits for something to write and moves it into `batch`, which is empty. It stays so where nothing comes
+    /// and there is something to sync. `None` at the end.
+    fn take(
+        &self,
+        batch: &mut Vec<u8>,
+        unsynced: bool,
+    ) -> Option<Vec<oneshot::Sender<Result<(), LogError>>>> {
         let mut state = self.lock();
         let mut lingered = false;
         loop {
@@ -105,28 +118,31 @@ impl Shared {
                 if state.stop && (state.buffer.is_empty() || state.failed.is_some()) {
                     return None;
                 }
-                if !state.buffer.is_empty() {
+                if !state.buffer.is_empty() || (lingered && unsynced) {
                     break;
                 }
             }
-            let pause = match (&state.failed, state.buffer.is_empty()) {
-                (_, true) => None,
+            let idle = state.buffer.is_empty();
+            let pause = match (&state.failed, idle) {
+                (_, true) => unsynced.then_some(IDLE),
                 (Some(_), false) => Some(PAUSE),
                 (None, false) => Some(LINGER),
             };
-            lingered = pause.is_some();
             state = match pause {
                 None => self
                     .wake
                     .wait(state)
                     .unwrap_or_else(PoisonError::into_inner),
                 Some(pause) => {
-                    let (state, _) = self
+                    let (state, waited) = self
                         .wake
                         .wait_timeout_while(state, pause, |state| {
-                            state.waiting.is_empty() && !state.stop
+                            state.waiting.is_empty()
+                                && !state.stop
+                                && state.buffer.is_empty() == idle
                         })
                         .unwrap_or_else(PoisonError::into_inner);
+                    lingered = waited.timed_out();
                     state
                 }
             };

@@ -38,7 +38,7 @@ async fn aws_breaks_off_before_an_answer_or_sends_garbage() {
         let got = world.send(world.request("GET", BUCKET, "/k"), "").await;
         assert_eq!(got.status, 502, "{bytes:?}");
         assert!(got.text().contains("ProxyUpstreamBroken"), "{}", got.text());
-        let record = &world.records(1).await[0];
+        let record = &world.records(2).await[1];
         assert_eq!(
             (&record["status"], &record["decision"]),
             (&502.into(), &"allow".into())
@@ -56,7 +56,7 @@ async fn half_an_answer_does_not_look_whole() {
         world.aws.writes(format!("HTTP/1.1 200 OK\r\n{head}"));
         let got = world.try_send(world.request("GET", BUCKET, "/k"), "").await;
         assert!(got.is_err(), "{got:?}");
-        let record = &world.records(1).await[0];
+        let record = &world.records(2).await[1];
         assert_eq!(record["phase"], "broken");
         assert!(
             record["reason"]
@@ -128,7 +128,7 @@ async fn a_client_that_goes_away_ends_its_download() {
         .await
         .unwrap();
     drop(stream);
-    let record = &world.records(1).await[0];
+    let record = &world.records(2).await[1];
     assert_eq!(record["phase"], "broken");
     assert_eq!(record["reason"], "the client went away");
     assert!(record["bytes_out"].as_u64().unwrap() < 64 * 1024 * 1024);
@@ -153,7 +153,7 @@ async fn nobody_reads_ahead_for_a_client_that_does_not() {
         .await
         .unwrap();
     drop(stream);
-    let record = &world.records(1).await[0];
+    let record = &world.records(2).await[1];
     // What the sockets' own buffers hold on loopback, and a few frames.
     assert!(
         record["bytes_out"].as_u64().unwrap() < 32 * 1024 * 1024,

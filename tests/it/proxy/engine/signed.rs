@@ -34,8 +34,15 @@ async fn a_read_is_signed_and_recorded() {
             .header("authorization")
             .contains("/eu-west-1/dynamodb/aws4_request")
     );
-    let record = &world.records(1).await[0];
-    assert_eq!(record["phase"], "answered");
+    let records = world.records(2).await;
+    // What is known before it is sent stands in its first record as well.
+    for (record, phase) in records.iter().zip(["sending", "answered"]) {
+        assert_eq!(record["phase"], phase);
+        assert_eq!(record["session"], "env");
+        assert_eq!(record["subject"], "org:o/env:e");
+        assert_eq!(record["region"], "eu-west-1");
+    }
+    let record = &records[1];
     assert_eq!(record["service"], "dynamodb");
     assert_eq!(record["operation"], "GetItem");
     assert_eq!(record["actions"], serde_json::json!(["dynamodb:GetItem"]));
@@ -46,15 +53,27 @@ async fn a_read_is_signed_and_recorded() {
     assert_eq!(record["decision"], "allow");
     assert_eq!(record["rule"], "everything");
     assert_eq!(record["role"], "arn:aws:iam::123456789012:role/agent");
-    assert_eq!(record["session"], "env");
-    assert_eq!(record["subject"], "org:o/env:e");
-    assert_eq!(record["region"], "eu-west-1");
     assert_eq!(record["way"], "plain");
     assert_eq!(record["aws_request_id"], "aws-request-1");
     assert_eq!(record["status"], 200);
     assert_eq!(record["bytes_in"], ITEM.len());
     assert_eq!(record["bytes_out"], 2);
     assert!(record["duration_ms"].is_u64());
+}
+
+/// A download of a day is known of while it goes on.
+#[tokio::test]
+async fn a_read_is_recorded_before_its_answer_ends() {
+    let world = world().await;
+    world.aws.answers(|_| Reply::Silence);
+    let _waits = world
+        .raw(&format!(
+            "GET /k HTTP/1.1\r\nHost: {BUCKET}\r\nProxy-Authorization: {}\r\n\r\n",
+            world.basic()
+        ))
+        .await;
+    let record = &world.records(1).await[0];
+    assert_eq!((&record["phase"], &record["path"]), (&"sending".into(), &"/k".into()));
 }
 
 #[tokio::test]
@@ -364,5 +383,5 @@ async fn two_hundred_at_once() {
             .iter()
             .all(|one| one.signature.is_ok())
     );
-    world.records(1800).await;
+    world.records(2400).await;
 }

@@ -12,9 +12,10 @@ use http::Response;
 use http_body_util::BodyExt as _;
 use idp::{
     domain::{Clock as _, SystemClock, SystemRandom},
+    ports::LogError,
     proxy::{
-        Answer, Authority, Inbound, Leaves, Limits, ProxyBody, ProxyKey, Tunnelled, TurnedAway,
-        WaysIn, full, serve,
+        Answer, Authority, Inbound, Leaves, Limits, Opening, ProxyBody, ProxyKey, Tunnelled,
+        TurnedAway, WaysIn, full, serve,
     },
 };
 use rustls::{
@@ -35,6 +36,8 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 pub(super) struct Seen {
     pub(super) requests: Mutex<usize>,
     pub(super) turned_away: Mutex<Vec<TurnedAway>>,
+    pub(super) log_is_full: Mutex<bool>,
+    pub(super) opened: Mutex<Vec<Opening>>,
     pub(super) tunnelled: Mutex<Vec<Tunnelled>>,
 }
 
@@ -73,6 +76,14 @@ impl Answer for Echo {
 
     fn turned_away(&self, refusal: TurnedAway) {
         self.0.turned_away.lock().unwrap().push(refusal);
+    }
+
+    async fn tunnel_opens(&self, tunnel: &Opening) -> Result<(), LogError> {
+        self.0.opened.lock().unwrap().push(tunnel.clone());
+        if *self.0.log_is_full.lock().unwrap() {
+            return Err(LogError("no space left on device".to_owned()));
+        }
+        Ok(())
     }
 
     fn tunnelled(&self, tunnel: Tunnelled) {

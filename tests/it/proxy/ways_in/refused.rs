@@ -247,6 +247,21 @@ async fn a_name_that_is_allowed_and_leads_inside() {
         .await;
     // Where there is no network the name has no address at all.
     is_refused(&door, &reply, 502, "localtest.me cannot be reached");
+    assert_eq!(door.seen.opened.lock().unwrap()[0].host, "localtest.me");
+}
+
+#[tokio::test]
+async fn a_tunnel_that_cannot_be_recorded() {
+    let door = door().await;
+    *door.seen.log_is_full.lock().unwrap() = true;
+    let reply = door
+        .send(&format!(
+            "CONNECT allowed.example:443 HTTP/1.1\r\nProxy-Authorization: {}\r\n\r\n",
+            door.basic()
+        ))
+        .await;
+    is_refused(&door, &reply, 503, "no space left");
+    assert_eq!(door.seen.opened.lock().unwrap()[0].host, "allowed.example");
 }
 
 #[tokio::test]
