@@ -128,6 +128,9 @@ pub struct RequestRecord {
     /// Why there was no answer from AWS, or not a whole one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// How many refusals before this record were only counted, where there were any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unrecorded: Option<u64>,
     /// The role.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,

@@ -12,7 +12,7 @@ use http::{HeaderMap, StatusCode, request::Parts};
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::{Engine, metrics::Metrics};
+use super::{Engine, metrics::Metrics, refusals::Refusals};
 use crate::{
     catalog::{Access, Recognised},
     domain::RequestId,
@@ -37,11 +37,14 @@ const LONGEST_RESOURCES: usize = 64 * 1024;
 pub(super) struct Account {
     pub(super) record: Box<RequestRecord>,
     log: Arc<dyn RequestLog>,
+    refusals: Arc<Refusals>,
     metrics: &'static Metrics,
     started: Instant,
     uploaded: Uploaded,
     downloaded: u64,
     is_open: bool,
+    /// Whether it was sent, as far as is known: that it ended is then recorded whatever happens.
+    has_begun: bool,
 }
 
 /// What is known of the bytes that went to AWS.
@@ -68,11 +71,13 @@ impl Account {
         Self {
             record: Box::new(record),
             log: Arc::clone(&engine.log),
+            refusals: Arc::clone(&engine.refusals),
             metrics: engine.metrics,
             started: Instant::now(),
             uploaded: Uploaded::Streamed(None),
             downloaded: 0,
             is_open: true,
+            has_begun: false,
         }
     }
 
@@ -117,6 +122,7 @@ impl Account {
 
     /// It is about to be sent: before anything that changes state is, this is on the disk.
     pub(super) async fn begin(&mut self, region: &str, access: Access) -> Result<(), LogError> {
+        self.has_begun = true;
         self.record.region = Some(region.to_owned());
         self.record.phase = RequestPhase::Sending;
         let written = if access == Access::Read {
@@ -180,7 +186,12 @@ impl Account {
         self.record.bytes_out = Some(self.downloaded);
         let duration = self.started.elapsed().as_millis();
         self.record.duration_ms = Some(u64::try_from(duration).unwrap_or(u64::MAX));
-        self.log.later(&self.record);
+        if self.has_begun || self.refusals.admits(&self.record) {
+            self.record.unrecorded = self.refusals.unrecorded();
+            self.log.later(&self.record);
+        } else {
+            self.metrics.unrecorded();
+        }
     }
 }
 
@@ -215,6 +226,7 @@ fn record(engine: &Engine, request_id: RequestId, peer: SocketAddr) -> RequestRe
         decision: "block",
         rule: None,
         reason: None,
+        unrecorded: None,
         role: None,
         session: None,
         region: None,
@@ -238,7 +250,12 @@ pub(super) fn record_turned_away(engine: &Engine, refusal: TurnedAway) {
     record.host = refusal.host.unwrap_or_default();
     record.status = Some(refusal.status.as_u16());
     record.reason = Some(bounded(&refusal.reason));
-    engine.log.later(&record);
+    if engine.refusals.admits(&record) {
+        record.unrecorded = engine.refusals.unrecorded();
+        engine.log.later(&record);
+    } else {
+        engine.metrics.unrecorded();
+    }
 }
 
 /// Records a tunnel to a host that is none of AWS's, before a byte goes through it.

@@ -17,6 +17,7 @@ pub(super) struct Metrics {
     unrecognised: ServiceMetrics,
     turned_away: [Counter; 2],
     broken: Counter,
+    unrecorded: Counter,
     bytes: [Counter; 2],
 }
 
@@ -71,6 +72,7 @@ impl Metrics {
             turned_away: ["yes", "no"]
                 .map(|known| metrics::counter!("idp_proxy_turned_away_total", "key" => known)),
             broken: metrics::counter!("idp_proxy_broken_total"),
+            unrecorded: metrics::counter!("idp_proxy_unrecorded_refusals_total"),
             bytes: ["sent", "received"].map(
                 |direction| metrics::counter!("idp_proxy_bytes_total", "direction" => direction),
             ),
@@ -130,6 +132,10 @@ impl Metrics {
         self.broken.increment(1);
     }
 
+    pub(super) fn unrecorded(&self) {
+        self.unrecorded.increment(1);
+    }
+
     pub(super) fn bytes(&self, sent: u64, received: u64) {
         self.bytes[0].increment(sent);
         self.bytes[1].increment(received);
@@ -156,6 +162,10 @@ fn describe() {
     describe_counter!(
         "idp_proxy_broken_total",
         "Requests and answers that were cut off by either side"
+    );
+    describe_counter!(
+        "idp_proxy_unrecorded_refusals_total",
+        "Refusals that were counted and have no record of their own"
     );
     describe_counter!(
         "idp_proxy_bytes_total",

@@ -11,6 +11,7 @@ mod body;
 mod decide;
 mod head;
 mod metrics;
+mod refusals;
 mod sampler;
 mod send;
 mod sign;
@@ -25,6 +26,7 @@ use self::{
     account::{Account, Answered},
     head::Head,
     metrics::Metrics,
+    refusals::Refusals,
     sampler::Sampler,
     send::Received,
     sign::Signing,
@@ -74,6 +76,7 @@ pub struct Engine {
     spool: Spool,
     signing: Signing,
     strangers: Sampler,
+    refusals: Arc<Refusals>,
     metrics: &'static Metrics,
 }
 
@@ -107,6 +110,7 @@ impl Engine {
             signing: Signing::new(parts.credentials, Arc::clone(&parts.clock)),
             clock: parts.clock,
             strangers: Sampler::default(),
+            refusals: Arc::default(),
             metrics: Metrics::get(),
         }
     }
@@ -150,9 +154,11 @@ impl Answer for Engine {
 
     fn turned_away(&self, refusal: TurnedAway) {
         self.metrics.turned_away(refusal.known);
-        // Who did not show the key can be anybody, and may not fill the disk.
+        // Who did not show the key can be anybody, and may not take the agent's room.
         if refusal.known || self.strangers.admits(self.clock.now()) {
             account::record_turned_away(self, refusal);
+        } else {
+            self.metrics.unrecorded();
         }
     }
 

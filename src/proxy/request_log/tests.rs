@@ -19,6 +19,7 @@ pub(super) fn record(path: &str) -> RequestRecord {
         decision: "allow",
         rule: Some("r".into()),
         reason: None,
+        unrecorded: None,
         role: None,
         session: None,
         region: None,

@@ -190,6 +190,39 @@ async fn operations_that_hand_out_credentials() {
     assert_eq!(world.records(3).await.len(), 3);
 }
 
+/// What an agent did must not be pushed out of the log by what it was refused.
+#[tokio::test]
+async fn refusals_do_not_fill_the_log() {
+    let world = world().await;
+    let put = world.request("PUT", BUCKET, "/k");
+    assert_eq!(world.send(put, "x").await.status, 200);
+    for n in 0..30 {
+        let refused = world.request("DELETE", BUCKET, "/k");
+        assert_eq!(world.send(refused, "").await.status, 403, "{n}");
+    }
+    // Within a minute, or in two.
+    let get = world.request("GET", BUCKET, "/k");
+    assert_eq!(world.send(get, "").await.status, 200);
+    let mut text = String::new();
+    for _ in 0..100 {
+        text = std::fs::read_to_string(&world.log_file).unwrap();
+        if text.contains("\"unrecorded\":") {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let refused = text.matches("s3:DeleteObject\"]").count();
+    assert!(refused == 10 || refused == 20, "{text}");
+    let counted: u64 = text
+        .lines()
+        .filter_map(|line| {
+            let record: serde_json::Value = serde_json::from_str(line).unwrap();
+            record["unrecorded"].as_u64()
+        })
+        .sum();
+    assert_eq!(counted, 30 - refused as u64, "{text}");
+}
+
 #[tokio::test]
 async fn hosts_that_are_not_aws_services() {
     let world = world().await;
