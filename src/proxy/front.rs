@@ -82,7 +82,7 @@ impl<A: Answer> WaysIn<A> {
         });
         match checked {
             Ok(way) => {
-                guest.is_known();
+                guest.admit();
                 shown_key::remove(&self.key, &mut head.headers);
                 origin_form(&mut head.uri);
                 let inbound = Inbound {
@@ -97,7 +97,7 @@ impl<A: Answer> WaysIn<A> {
                 let known = matches!(place, Place::Inside(_))
                     || shown_key::shown(&self.key, &head.headers, &head.uri) == Shown::Key;
                 if known {
-                    guest.is_known();
+                    guest.admit();
                 }
                 linger(&head, body);
                 self.refuse(&refusal, &head, peer, request_id, known)
@@ -176,15 +176,22 @@ impl<A: Answer> WaysIn<A> {
         refusal.answer(head, request_id)
     }
 
-    /// Records what the HTTP library has answered itself, with 400 and no more: it could not be read.
+    /// Records what the HTTP library has answered itself, with a status and no more: it could not be read.
     pub(super) fn unreadable(&self, error: &hyper::Error, peer: SocketAddr, known: bool) {
+        let (status, reason) = if error.is_parse_too_large() {
+            let most = "the request's head is longer than 64 KiB, or has more than 512 headers";
+            (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, most.into())
+        } else {
+            let reason = format!("the request is not HTTP/1.1: {error}");
+            (StatusCode::BAD_REQUEST, reason.into())
+        };
         self.engine.turned_away(TurnedAway {
             peer,
             request_id: self.request_id(),
             method: None,
             host: None,
-            status: StatusCode::BAD_REQUEST,
-            reason: format!("the request is not HTTP/1.1: {error}").into(),
+            status,
+            reason,
             known,
         });
     }

@@ -96,10 +96,15 @@ impl Guests {
 
 impl Guest {
     /// Somebody on this connection has shown the key.
-    pub(super) fn is_known(&self) {
+    pub(super) fn admit(&self) {
         if !self.is_known.swap(true, Ordering::AcqRel) {
             self.strangers.remove(&self.out);
         }
+    }
+
+    /// Whether somebody has.
+    pub(super) fn is_known(&self) -> bool {
+        self.is_known.load(Ordering::Acquire)
     }
 
     /// Waits until the connection has to go, because nobody on it has shown the key in time, or others need
@@ -109,7 +114,7 @@ impl Guest {
             () = self.out.notified() => {}
             () = sleep(self.limits.unknown) => {}
         }
-        if self.is_known.load(Ordering::Acquire) {
+        if self.is_known() {
             std::future::pending::<()>().await;
         }
     }

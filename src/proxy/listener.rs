@@ -33,6 +33,8 @@ use super::{
 
 /// The largest head of a request, in bytes. Amazon S3 takes 8 KB of headers.
 const LARGEST_HEAD: usize = 64 * 1024;
+/// How many headers a request may have. Amazon S3 takes 2 KB of metadata, each in a header of its own.
+const MOST_HEADERS: usize = 512;
 /// What a connection that there is no room for is told.
 const NO_ROOM: &[u8] = b"HTTP/1.1 503 Too many connections\r\nretry-after: 1\r\n\
     cache-control: no-store\r\ncontent-type: text/plain\r\ncontent-length: 46\r\n\
@@ -194,7 +196,6 @@ pub(super) async fn serve_http<A, S>(
     let (framed, framing) = Framed::new(stream, limits.head);
     let requests = AtomicU64::new(0);
     let stopping = stop.clone();
-    let inside = matches!(place, Place::Inside(_));
     let service = service_fn(|request: Request<Incoming>| {
         let number = requests.fetch_add(1, Ordering::Relaxed) + 1;
         let (ways, place, framing) = (&ways, place.clone(), &framing);
@@ -214,6 +215,7 @@ pub(super) async fn serve_http<A, S>(
         .header_read_timeout(limits.idle)
         .max_buf_size(LARGEST_HEAD)
         .max_header_size(LARGEST_HEAD)
+        .max_headers(MOST_HEADERS)
         // A client that has sent its request may close its half and still read the answer.
         .half_close(true)
         .serve_connection(TokioIo::new(framed), service)
@@ -229,7 +231,7 @@ pub(super) async fn serve_http<A, S>(
     };
     if let Err(error) = ended {
         if error.is_parse() {
-            ways.unreadable(&error, peer, inside);
+            ways.unreadable(&error, peer, guest.is_known());
         }
         tracing::debug!(%peer, %error, "a connection broke off");
     }

@@ -59,7 +59,7 @@ pub(super) async fn connect<A: Answer>(
     let (head, _) = request.into_parts();
     let known = shown_key::shown(&ways.key, &head.headers, &Uri::default()) == Shown::Key;
     if known {
-        guest.is_known();
+        guest.admit();
     }
     let begun = match ways.connect(&head, framing.0, framing.1) {
         Ok(Tunnel::Intercept(host)) => opened.intercept(&host),

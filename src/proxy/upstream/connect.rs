@@ -120,11 +120,16 @@ impl Connector {
     }
 }
 
+/// How many headers an answer may have. Amazon S3 gives an object's metadata back, up to 2 KB of it.
+const MOST_HEADERS: usize = 512;
+
 async fn h1<S>(host: &str, stream: S) -> Result<Fresh, UpstreamError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let (sender, connection) = http1::handshake(TokioIo::new(stream))
+    let (sender, connection) = http1::Builder::new()
+        .max_headers(MOST_HEADERS)
+        .handshake(TokioIo::new(stream))
         .await
         .map_err(|error| UpstreamError::unreachable(host, &error))?;
     tokio::spawn(async move {

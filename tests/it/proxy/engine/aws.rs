@@ -183,7 +183,8 @@ impl Aws {
                             hyper::server::conn::http2::Builder::new(TokioExecutor::new());
                         let _ = builder.serve_connection(io, service).await;
                     } else {
-                        let builder = hyper::server::conn::http1::Builder::new();
+                        let mut builder = hyper::server::conn::http1::Builder::new();
+                        builder.max_headers(1000);
                         let _ = builder.serve_connection(io, service).await;
                     }
                 });

@@ -73,7 +73,10 @@ async fn a_read_is_recorded_before_its_answer_ends() {
         ))
         .await;
     let record = &world.records(1).await[0];
-    assert_eq!((&record["phase"], &record["path"]), (&"sending".into(), &"/k".into()));
+    assert_eq!(
+        (&record["phase"], &record["path"]),
+        (&"sending".into(), &"/k".into())
+    );
 }
 
 #[tokio::test]
@@ -352,6 +355,36 @@ async fn http_2_towards_aws() {
         (last.signature, last.body.unwrap().len()),
         (Ok(()), big.len())
     );
+}
+
+/// As much metadata as Amazon S3 takes, there and back.
+#[tokio::test]
+async fn an_object_with_two_kilobytes_of_metadata() {
+    const NAMES: usize = 256;
+    let world = world().await;
+    world.aws.answers(|_| {
+        let metadata = (0..NAMES).map(|n| {
+            let name: &'static str = format!("x-amz-meta-k{n:03}").leak();
+            (name, "abcd")
+        });
+        Reply::Http(200, metadata.collect(), Bytes::new())
+    });
+    let mut put = world.request("PUT", BUCKET, "/k");
+    for n in 0..NAMES {
+        put = put.header(format!("x-amz-meta-k{n:03}"), "abcd");
+    }
+    let got = world.send(put, "x").await;
+    assert_eq!(got.status, 200, "{}", got.text());
+    let metadata = |headers: &http::HeaderMap| {
+        let names = headers.keys();
+        names
+            .filter(|name| name.as_str().starts_with("x-amz-meta-"))
+            .count()
+    };
+    assert_eq!(metadata(&got.headers), NAMES);
+    let reached = world.aws.only();
+    assert_eq!(metadata(&reached.headers), NAMES);
+    assert_eq!(reached.signature, Ok(()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -306,7 +306,10 @@ impl World {
     ) -> hyper::Result<Got> {
         let stream = TcpStream::connect(self.proxy).await.unwrap();
         let io = TokioIo::new(stream);
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await?;
+        let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
+            .max_headers(1000)
+            .handshake(io)
+            .await?;
         tokio::spawn(connection);
         let request = request.body(Full::new(body.into())).unwrap();
         let (head, body) = sender.send_request(request).await?.into_parts();

@@ -418,9 +418,30 @@ async fn heads_that_are_too_large() {
     );
     let reply = ask(&mut door.connect().await, &big).await;
     assert_eq!(reply.status, 431);
-    let many = "X: y\r\n".repeat(200);
+    let many = "X: y\r\n".repeat(600);
     let text = format!("GET / HTTP/1.1\r\nHost: s3.amazonaws.com\r\n{many}\r\n");
     assert_eq!(door.send(&text).await.status, 431);
+    assert_eq!(
+        door.send("GET / HTTP/1.1\r\nHost : x\r\n\r\n").await.status,
+        400
+    );
+    // Nobody but the record says why.
+    for _ in 0..100 {
+        if door.seen.turned_away.lock().unwrap().len() == 3 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let recorded = door.seen.turned_away.lock().unwrap();
+    for (one, (status, says)) in
+        recorded
+            .iter()
+            .zip([(431, "64 KiB"), (431, "512 headers"), (400, "not HTTP/1.1")])
+    {
+        assert_eq!(one.status, status);
+        assert!(one.reason.contains(says) && !one.known, "{one:?}");
+    }
+    assert_eq!(recorded.len(), 3);
 }
 
 #[tokio::test]
