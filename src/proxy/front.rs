@@ -18,6 +18,7 @@ use super::{
     leaf::Leaves,
     refusal::Refusal,
     shown_key::{self, Shown},
+    told::ToldHosts,
 };
 use crate::domain::{Clock, Random, RequestId};
 
@@ -34,6 +35,8 @@ pub struct WaysIn<A> {
     pub leaves: Arc<Leaves>,
     /// The hosts that connections pass through to.
     pub tunnels: Tunnels,
+    /// The other hosts whose refusal was told.
+    pub told: ToldHosts,
     /// The bounds.
     pub limits: Limits,
     /// For ids.
@@ -49,6 +52,8 @@ pub(super) enum Place {
     Outside,
     /// Inside a tunnel whose TLS was ended for this host. Whoever made it had shown the key.
     Inside(Arc<str>),
+    /// Inside a tunnel that was refused, where an SDK reads why.
+    Refused(Arc<Refusal>, RequestId),
 }
 
 /// A tunnel that may be made.
@@ -58,6 +63,8 @@ pub(super) enum Tunnel {
     Intercept(Arc<str>),
     /// Bytes pass through to this other host.
     Through(String),
+    /// TLS is ended here for this AWS host, and whatever is asked inside is refused.
+    Refuse(Arc<str>, Refusal),
 }
 
 impl<A: Answer> WaysIn<A> {
@@ -76,10 +83,16 @@ impl<A: Answer> WaysIn<A> {
     ) -> Response<ProxyBody> {
         let request_id = self.request_id();
         let (mut head, body) = request.into_parts();
-        let checked = well_formed(&head, framing, number).and_then(|()| match &place {
-            Place::Inside(host) => self.inside(&head, host),
-            Place::Outside => self.outside(&head),
-        });
+        let well_formed = || well_formed(&head, framing, number);
+        let checked = match &place {
+            Place::Inside(host) => well_formed().and_then(|()| self.inside(&head, host)),
+            Place::Outside => well_formed().and_then(|()| self.outside(&head)),
+            // The record is that of the tunnel.
+            Place::Refused(refusal, tunnel) => {
+                linger(&head, body);
+                return (**refusal).clone().closing().answer(&head, *tunnel);
+            }
+        };
         match checked {
             Ok(way) => {
                 guest.admit();
@@ -113,19 +126,31 @@ impl<A: Answer> WaysIn<A> {
         number: u64,
     ) -> Result<Tunnel, Refusal> {
         well_formed(head, framing, number)?;
-        match shown_key::shown(&self.key, &head.headers, &Uri::default()) {
-            Shown::Key => {}
-            Shown::Nothing => return Err(no_key_for_proxy()),
-            Shown::Foreign(foreign) => {
-                return Err(Refusal {
-                    status: StatusCode::PROXY_AUTHENTICATION_REQUIRED,
-                    ..Refusal::foreign_key(foreign.reason())
-                });
-            }
+        let shown = shown_key::shown(&self.key, &head.headers, &Uri::default());
+        if shown == Shown::Nothing {
+            // Some clients show it when they are asked for it.
+            return Err(no_key_for_proxy());
         }
         let target = head.uri.authority().map(http::uri::Authority::as_str);
-        let target = read_host(target.unwrap_or_default(), "CONNECT")?;
-        if let Some(host) = one_host(&head.headers)? {
+        let target = target.unwrap_or_default();
+        let judged = match shown {
+            Shown::Foreign(foreign) => Err(Refusal::foreign_key(foreign.reason())),
+            Shown::Key | Shown::Nothing => self.target(target, &head.headers),
+        };
+        judged.or_else(|refusal| match aws_name(target) {
+            Some(host) => Ok(Tunnel::Refuse(host.into(), refusal)),
+            None if refusal.code == Refusal::FOREIGN_KEY => Err(Refusal {
+                status: StatusCode::PROXY_AUTHENTICATION_REQUIRED,
+                ..refusal
+            }),
+            None => Err(refusal),
+        })
+    }
+
+    /// Judges what a `CONNECT` names.
+    fn target(&self, target: &str, headers: &HeaderMap) -> Result<Tunnel, Refusal> {
+        let target = read_host(target, "CONNECT")?;
+        if let Some(host) = one_host(headers)? {
             let named = read_host(host, "Host")?;
             if named.host != target.host {
                 return Err(disagree("CONNECT", &target.host, "Host", &named.host));
@@ -143,10 +168,20 @@ impl<A: Answer> WaysIn<A> {
             ))),
             Host::Name(name) if super::in_aws(&name) => Ok(Tunnel::Intercept(name.into())),
             Host::Name(name) if (self.tunnels)(&name) => Ok(Tunnel::Through(name)),
-            Host::Name(name) => Err(Refusal::forbidden(format!(
-                "{name} is not a host of AWS; to let connections to it pass, add it to tunnel_hosts in \
-                 the rules file"
-            ))),
+            Host::Name(name) => {
+                if self.told.is_new(&name) {
+                    tracing::warn!(
+                        host = name,
+                        "a connection was refused to a host that is none of AWS's; to let such pass, add \
+                         it to tunnel_hosts in the rules file, or have programs go around the proxy with \
+                         NO_PROXY"
+                    );
+                }
+                Err(Refusal::forbidden(format!(
+                    "{name} is not a host of AWS; to let connections to it pass, add it to tunnel_hosts \
+                     in the rules file"
+                )))
+            }
         }
     }
 
@@ -159,6 +194,19 @@ impl<A: Answer> WaysIn<A> {
         request_id: RequestId,
         known: bool,
     ) -> Response<ProxyBody> {
+        self.record(refusal, head, peer, request_id, known);
+        refusal.answer(head, request_id)
+    }
+
+    /// Records a refusal.
+    pub(super) fn record(
+        &self,
+        refusal: &Refusal,
+        head: &Parts,
+        peer: SocketAddr,
+        request_id: RequestId,
+        known: bool,
+    ) {
         let named = head.uri.authority().map(http::uri::Authority::as_str);
         let named = named.or_else(|| head.headers.get(HOST)?.to_str().ok());
         self.engine.turned_away(TurnedAway {
@@ -173,7 +221,6 @@ impl<A: Answer> WaysIn<A> {
             reason: refusal.reason.clone(),
             known,
         });
-        refusal.answer(head, request_id)
     }
 
     /// Records what the HTTP library has answered itself, with a status and no more: it could not be read.
@@ -239,6 +286,18 @@ impl<A: Answer> WaysIn<A> {
             Some(authority) => absolute(head.uri.scheme_str(), authority.as_str(), host),
             None => direct(host.ok_or_else(no_host)?),
         }
+    }
+}
+
+/// The name of AWS that a `CONNECT` is for, whatever else is wrong with it: TLS can be ended for it. Where
+/// something other than TLS is likely to be spoken there is none.
+fn aws_name(target: &str) -> Option<String> {
+    const PLAIN: [&str; 2] = ["22", "80"];
+    let (host, port) = target.rsplit('@').next()?.split_once(':')?;
+    let host = host.strip_suffix('.').unwrap_or(host);
+    match Authority::parse(host).ok()?.host {
+        Host::Name(name) if super::in_aws(&name) && !PLAIN.contains(&port) => Some(name),
+        _ => None,
     }
 }
 

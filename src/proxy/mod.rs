@@ -27,6 +27,7 @@ mod pace;
 mod refusal;
 pub mod request_log;
 mod shown_key;
+mod told;
 mod tunnel;
 pub mod upstream;
 
@@ -41,3 +42,4 @@ pub use inbound::{Answer, Inbound, Opening, Tunnelled, TurnedAway, Way};
 pub use key::{KeyError, ProxyKey};
 pub use leaf::Leaves;
 pub use listener::{Limits, NotLoopback, check_listen, serve};
+pub use told::ToldHosts;

@@ -49,8 +49,11 @@ impl Refusal {
         Self::new(StatusCode::FORBIDDEN, "AccessDenied", reason)
     }
 
+    /// The code of a key that is not this proxy's.
+    pub(super) const FOREIGN_KEY: &'static str = "InvalidClientTokenId";
+
     pub(super) fn foreign_key(reason: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "InvalidClientTokenId", reason)
+        Self::new(StatusCode::FORBIDDEN, Self::FOREIGN_KEY, reason)
     }
 
     pub(super) fn bad_request(reason: impl Into<Cow<'static, str>>) -> Self {
@@ -104,7 +107,7 @@ impl Refusal {
         if self.close {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        // Python's http.client, and with it boto3, shows of a refused tunnel nothing but this.
+        // Python's http.client, and with it urllib and requests, shows of a refused tunnel nothing but this.
         if head.method == Method::CONNECT
             && let Ok(phrase) = ReasonPhrase::try_from(one_line(&self.reason).into_bytes())
         {

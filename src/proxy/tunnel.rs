@@ -62,7 +62,12 @@ pub(super) async fn connect<A: Answer>(
         guest.admit();
     }
     let begun = match ways.connect(&head, framing.0, framing.1) {
-        Ok(Tunnel::Intercept(host)) => opened.intercept(&host),
+        Ok(Tunnel::Intercept(host)) => opened.intercept(&host, Place::Inside(host.clone())),
+        Ok(Tunnel::Refuse(host, refusal)) => {
+            let id = opened.request_id;
+            ways.record(&refusal, &head, peer, id, known);
+            opened.intercept(&host, Place::Refused(Arc::new(refusal), id))
+        }
         Ok(Tunnel::Through(host)) => opened.pass(host).await,
         Err(refusal) => Err((refusal, opened.request_id)),
     };
@@ -73,7 +78,7 @@ pub(super) async fn connect<A: Answer>(
 }
 
 impl<A: Answer> Opened<A> {
-    fn intercept(mut self, host: &Arc<str>) -> Result<(), (Refusal, RequestId)> {
+    fn intercept(mut self, host: &Arc<str>, place: Place) -> Result<(), (Refusal, RequestId)> {
         let config = self.ways.leaves.config(host).map_err(|error| {
             tracing::error!(%host, %error, "no certificate for a host");
             (Refusal::internal(), self.request_id)
@@ -90,7 +95,7 @@ impl<A: Answer> Opened<A> {
                 stop,
                 ..
             } = self;
-            serve_http(stream, ways, peer, Place::Inside(host), guest, stop).await;
+            serve_http(stream, ways, peer, place, guest, stop).await;
         });
         Ok(())
     }

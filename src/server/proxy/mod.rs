@@ -15,7 +15,7 @@ use crate::{
     ports::CredentialSource,
     proxy::{
         AuthorityError, Engine, EngineParts, Leaves, Limits, NotLoopback, ProxyKey, SpoolSettings,
-        WaysIn, check_listen,
+        ToldHosts, WaysIn, check_listen,
         request_log::{OpenError, RequestLogFile, RequestLogSettings, log_name},
         serve,
         upstream::{RootsError, SystemResolver, Upstream, UpstreamSettings},
@@ -154,6 +154,7 @@ impl Proxy {
                 key,
                 leaves,
                 tunnels: Box::new(move |host| rules.tunnels(host)),
+                told: ToldHosts::default(),
                 limits: settings.limits,
                 clock,
                 random,

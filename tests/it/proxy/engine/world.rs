@@ -25,7 +25,7 @@ use idp::{
         WantedSession,
     },
     proxy::{
-        Authority, Engine, EngineParts, Leaves, Limits, ProxyKey, SpoolSettings, WaysIn,
+        Authority, Engine, EngineParts, Leaves, Limits, ProxyKey, SpoolSettings, ToldHosts, WaysIn,
         request_log::{RequestLogFile, RequestLogSettings},
         serve,
         upstream::{Resolve, Upstream, UpstreamSettings},
@@ -232,6 +232,7 @@ pub(super) async fn world_with(setup: Setup) -> World {
         key: key.clone(),
         leaves: Arc::new(Leaves::new(authority, clock.clone(), random.clone()).unwrap()),
         tunnels: Box::new(|_| false),
+        told: ToldHosts::default(),
         limits: Limits::default(),
         clock,
         random,

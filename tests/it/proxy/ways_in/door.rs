@@ -14,8 +14,8 @@ use idp::{
     domain::{Clock as _, SystemClock, SystemRandom},
     ports::LogError,
     proxy::{
-        Answer, Authority, Inbound, Leaves, Limits, Opening, ProxyBody, ProxyKey, Tunnelled,
-        TurnedAway, WaysIn, full, serve,
+        Answer, Authority, Inbound, Leaves, Limits, Opening, ProxyBody, ProxyKey, ToldHosts,
+        Tunnelled, TurnedAway, WaysIn, full, serve,
     },
 };
 use rustls::{
@@ -122,6 +122,7 @@ pub(super) async fn door_with(limits: Limits) -> Door {
         key: key.clone(),
         leaves: Arc::new(Leaves::new(authority, clock.clone(), random.clone()).unwrap()),
         tunnels: Box::new(|host| matches!(host, "allowed.example" | "localtest.me")),
+        told: ToldHosts::default(),
         limits,
         clock,
         random,
@@ -178,6 +179,15 @@ impl Door {
     /// A tunnel to `host`, with TLS for the name `sni`.
     pub(super) async fn tls(&self, host: &str, sni: &str) -> std::io::Result<TlsStream<TcpStream>> {
         let stream = self.tunnel(&format!("{host}:443")).await;
+        self.tls_on(stream, sni).await
+    }
+
+    /// TLS for the name `sni` in a tunnel.
+    pub(super) async fn tls_on(
+        &self,
+        stream: TcpStream,
+        sni: &str,
+    ) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_file_iter(&self.ca).unwrap() {
             roots.add(certificate.unwrap()).unwrap();
