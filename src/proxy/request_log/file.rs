@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -81,12 +81,11 @@ impl LogFile {
             path: path.clone(),
             error,
         };
-        let mut file = create(&path).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
+        let mut file = match lock(&path) {
+            Ok(file) => file,
             Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(path)),
             Err(TryLockError::Error(error)) => return Err(failed(error)),
-        }
+        };
         sync_directory(&path).map_err(failed)?;
         let tail = Tail::read(&mut file).map_err(failed)?;
         if tail.torn > 0 {
@@ -192,10 +191,16 @@ impl LogFile {
         if self.settings.keep == 0 {
             fs::rename(&next, path)?;
         } else {
-            self.make_room()?;
-            fs::rename(path, older(path, 1))?;
+            let first = older(path, 1);
+            // A rotation that was cut off may have linked it already.
+            if identity(fs::metadata(&first)).ok() != Some(identity(fs::metadata(path))?) {
+                self.make_room()?;
+                fs::hard_link(path, &first)?;
+            }
+            // There is a file of this name at every moment: another proxy that found none would make one,
+            // and this one would replace it.
             if let Err(error) = fs::rename(&next, path) {
-                fs::rename(older(path, 1), path)?;
+                fs::remove_file(first)?;
                 return Err(error);
             }
         }
@@ -213,8 +218,34 @@ impl LogFile {
         for number in (1..free).rev() {
             fs::rename(older(path, number), older(path, number + 1))?;
         }
-        Ok(())
+        // Of the only one that is kept nothing was moved.
+        match fs::remove_file(older(path, 1)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
+}
+
+/// Opens or makes the file and locks it. Its owner may have begun a new one in between: what is locked has to
+/// be what the name leads to.
+fn lock(path: &Path) -> Result<File, TryLockError> {
+    loop {
+        let file = create(path).map_err(TryLockError::Error)?;
+        file.try_lock()?;
+        let own = identity(file.metadata()).map_err(TryLockError::Error)?;
+        match identity(fs::metadata(path)) {
+            Ok(named) if own == named => return Ok(file),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(TryLockError::Error(error));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Which file it is, whatever its names.
+fn identity(metadata: io::Result<fs::Metadata>) -> io::Result<(u64, u64)> {
+    metadata.map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 /// `PATH.NUMBER`.

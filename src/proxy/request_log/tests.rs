@@ -200,6 +200,65 @@ async fn a_rotation_that_fails_loses_nothing_and_refuses_nothing() {
     assert_eq!(verified(&path, end).seq, 41);
 }
 
+/// `idp proxy exec` starts whenever it likes.
+#[test]
+fn a_log_that_is_rotated_is_in_use_at_every_moment() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    let first = |path: &Path| path.with_extension("jsonl.1");
+    for keep in [1, 3] {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = RequestLogSettings {
+            path: directory.path().join("requests.jsonl"),
+            rotate_at: 1,
+            keep,
+        };
+        let (mut file, _) = LogFile::open(settings.clone()).unwrap();
+        let done = Arc::new(AtomicBool::new(false));
+        let others: Vec<_> = (0..2)
+            .map(|_| {
+                let (done, settings) = (Arc::clone(&done), settings.clone());
+                std::thread::spawn(move || {
+                    while !done.load(Ordering::SeqCst) {
+                        let opened = LogFile::open(settings.clone()).map(|_| ());
+                        assert!(matches!(opened, Err(OpenError::InUse(_))), "{opened:?}");
+                    }
+                })
+            })
+            .collect();
+        for number in 0..200 {
+            file.write(format!("{number}\n").as_bytes(), false).unwrap();
+        }
+        done.store(true, Ordering::SeqCst);
+        for other in others {
+            other.join().unwrap();
+        }
+        let kept = fs::read_to_string(first(&settings.path)).unwrap();
+        assert_eq!(kept, "198\n");
+        assert_eq!(fs::read_to_string(&settings.path).unwrap(), "199\n");
+    }
+}
+
+#[tokio::test]
+async fn a_rotation_that_was_cut_off_is_finished() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = RequestLogSettings {
+        rotate_at: 1,
+        ..settings(directory.path())
+    };
+    let path = settings.path.clone();
+    let log = RequestLogFile::open(settings.clone()).unwrap();
+    log.durable(&record("/1")).await.unwrap();
+    drop(log);
+    fs::hard_link(&path, path.with_extension("jsonl.1")).unwrap();
+    let log = RequestLogFile::open(settings).unwrap();
+    log.durable(&record("/2")).await.unwrap();
+    drop(log);
+    let end = verified(&path.with_extension("jsonl.1"), Link::START);
+    assert_eq!(verified(&path, end).seq, 2);
+    assert!(!path.with_extension("jsonl.2").exists());
+}
+
 #[tokio::test]
 async fn a_long_last_line_is_found() {
     let directory = tempfile::tempdir().unwrap();
