@@ -52,6 +52,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
         )));
     }
     let key = SecretString::from(state.key(&*context.random)?.expose());
+    let direct = super::direct(context)?;
     let variables = Route {
         address: running.address,
         key: &key,
@@ -59,6 +60,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
         ca: &running.ca,
         region: &running.region,
         endpoint_url: args.endpoint_url,
+        direct: &direct,
         aws_files: None,
     }
     .variables();

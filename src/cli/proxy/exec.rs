@@ -83,6 +83,7 @@ pub(super) fn run(args: Args, context: &Context) -> Outcome {
 impl Args {
     /// Runs the program beside a proxy in this process.
     fn here(self, user: Option<&UnixUser>, context: &Context) -> Outcome<u8> {
+        let direct = super::direct(context)?;
         let start = self.proxy.read(context)?;
         let region = start.region.clone();
         let state = super::state(context)?;
@@ -98,7 +99,7 @@ impl Args {
                 .prepare(listen, None, dir, (state, key), context)
                 .await?;
             let told = Told::of(&proxy, &public, secret, region);
-            let variables = told.variables(!self.no_endpoint_url);
+            let variables = told.variables(!self.no_endpoint_url, &direct);
             let (stop, stopping) = watch::channel(false);
             let proxy = tokio::spawn(proxy.run(stopping));
             let ended = run_program(&self.command, &variables, user).await;
@@ -111,8 +112,9 @@ impl Args {
 
     /// Runs the program as one user, and the proxy as another, whose the identity is.
     fn apart(self, user: &UnixUser, owner: &UnixUser, context: &Context) -> Outcome<u8> {
+        let direct = super::direct(context)?;
         let proxy = Apart::start(owner, &self.proxy, context)?;
-        let variables = proxy.told.variables(!self.no_endpoint_url);
+        let variables = proxy.told.variables(!self.no_endpoint_url, &direct);
         let ended = context.block_on(run_program(&self.command, &variables, Some(user)));
         proxy.end(context);
         ended?
@@ -191,7 +193,7 @@ impl Told {
         serde_json::from_str(line).ok()
     }
 
-    fn variables(&self, endpoint_url: bool) -> Vec<(&'static str, SecretString)> {
+    fn variables(&self, endpoint_url: bool, direct: &str) -> Vec<(&'static str, SecretString)> {
         let route = Route {
             address: self.address,
             key: &self.key,
@@ -199,6 +201,7 @@ impl Told {
             ca: &self.ca,
             region: &self.region,
             endpoint_url,
+            direct,
             aws_files: Some((&self.config, &self.credentials)),
         };
         route.variables()

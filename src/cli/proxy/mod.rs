@@ -11,6 +11,8 @@ mod rules;
 mod serve;
 mod start;
 
+use std::net::IpAddr;
+
 use clap::Subcommand;
 
 use super::{
@@ -20,6 +22,7 @@ use super::{
 };
 use crate::{
     client::proxied::{ChildError, UserError},
+    proxy::{AWS_DOMAINS, in_aws},
     server::{ProxyError, ProxyState, StateError},
 };
 
@@ -55,6 +58,26 @@ pub(super) fn run(args: Args, context: &Context) -> Outcome {
         Command::Log(args) => log::run(&args, context),
         Command::Apart(args) => apart::run(*args, context),
     }
+}
+
+/// The hosts of `NO_PROXY` that stay in it: all but those that would lead past the proxy to AWS.
+fn direct(context: &Context) -> Outcome<String> {
+    let given = match context.env.text("NO_PROXY")? {
+        Some(given) => given,
+        None => context.env.text("no_proxy")?.unwrap_or_default(),
+    };
+    let kept = given.split([',', ' ']).filter(|entry| !covers_aws(entry));
+    Ok(kept.collect::<Vec<_>>().join(","))
+}
+
+/// Whether an entry of `NO_PROXY` is for hosts of AWS: one of them, a domain of theirs, or one above it.
+fn covers_aws(entry: &str) -> bool {
+    if entry.parse::<IpAddr>().is_ok() {
+        return false;
+    }
+    let (host, _) = entry.split_once(':').unwrap_or((entry, ""));
+    let host = host.trim_start_matches(['*', '.']).to_ascii_lowercase();
+    in_aws(&host) || AWS_DOMAINS.iter().any(|domain| domain.ends_with(&*host))
 }
 
 /// `$IDP_HOME/proxy`.
@@ -97,6 +120,39 @@ impl From<ChildError> for Failure {
         match error {
             ChildError::Start(error) => error.into(),
             ChildError::Watch(_) => Self::new(ExitCode::Other, error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::covers_aws;
+
+    #[test]
+    fn nothing_of_no_proxy_leads_past_the_proxy() {
+        for entry in [
+            "*",
+            "",
+            "com",
+            ".com",
+            "amazonaws.com",
+            "*.AMAZONAWS.com",
+            ".s3.eu-central-1.amazonaws.com",
+            "sts.amazonaws.com:443",
+            "api.aws",
+            "aws",
+        ] {
+            assert!(covers_aws(entry), "{entry}");
+        }
+        for entry in [
+            ".corp.example",
+            "169.254.169.254",
+            "10.0.0.0/8",
+            "::1",
+            "amazonaws.com.corp.example",
+            "minio.internal:9000",
+        ] {
+            assert!(!covers_aws(entry), "{entry}");
         }
     }
 }

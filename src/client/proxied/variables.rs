@@ -7,6 +7,9 @@ use crate::domain::{ExposeSecret as _, SecretString};
 /// Stands where a secret access key has to be; it signs nothing that anybody checks.
 const DUMMY_SECRET: &str = "the-signing-proxy-signs-instead";
 
+/// Hosts that are never reached by a proxy: the proxy itself is there.
+const LOCAL: [&str; 3] = ["127.0.0.1", "localhost", "::1"];
+
 /// Which proxy, and what else a program has to know.
 #[derive(Clone, Copy, Debug)]
 pub struct Route<'a> {
@@ -23,6 +26,9 @@ pub struct Route<'a> {
     /// Whether SDKs are told to send requests to the proxy as if it was AWS. Some, such as the one for
     /// JavaScript, know no `HTTPS_PROXY`.
     pub endpoint_url: bool,
+    /// Hosts that programs reach without a proxy already, as `NO_PROXY` has them; those of AWS are not among
+    /// them.
+    pub direct: &'a str,
     /// Empty files in the place of the AWS tools' config and credentials files.
     pub aws_files: Option<(&'a Path, &'a Path)>,
 }
@@ -36,12 +42,18 @@ impl Route<'_> {
         let key = self.key.expose_secret();
         let proxy = format!("http://idp:{key}@{}", self.address);
         let path = |path: &Path| path.display().to_string();
-        let direct = "127.0.0.1,localhost,::1";
+        let mut direct = LOCAL.join(",");
+        for host in self.direct.split([',', ' ']) {
+            if !host.is_empty() && !LOCAL.contains(&host) {
+                direct.push(',');
+                direct.push_str(host);
+            }
+        }
         let mut all = vec![
             ("HTTPS_PROXY", proxy.clone()),
             ("https_proxy", proxy),
-            ("NO_PROXY", direct.to_owned()),
-            ("no_proxy", direct.to_owned()),
+            ("NO_PROXY", direct.clone()),
+            ("no_proxy", direct),
         ];
         for name in [
             "AWS_CA_BUNDLE",
@@ -142,6 +154,7 @@ mod tests {
             ca: Path::new("/b/ca.pem"),
             region: "eu-central-1",
             endpoint_url: true,
+            direct: "localhost,.corp.example, 10.0.0.0/8",
             aws_files: Some((Path::new("/b/config"), Path::new("/b/credentials"))),
         }
     }
@@ -160,6 +173,10 @@ mod tests {
             ("AWS_ENDPOINT_URL", "http://127.0.0.1:8888"),
             ("AWS_DEFAULT_REGION", "eu-central-1"),
             ("NODE_EXTRA_CA_CERTS", "/b/ca.pem"),
+            (
+                "no_proxy",
+                "127.0.0.1,localhost,::1,.corp.example,10.0.0.0/8",
+            ),
             ("AWS_CONFIG_FILE", "/b/config"),
         ] {
             assert_eq!(value(name).as_deref(), Some(wanted), "{name}");

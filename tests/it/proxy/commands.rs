@@ -145,6 +145,7 @@ fn exec_sets_what_leads_to_the_proxy_and_takes_the_rest_away() {
             ("AWS_BEARER_TOKEN_BEDROCK", "real-bearer"),
             ("AWS_ENDPOINT_URL_S3", "http://elsewhere.example"),
             ("AWS_MAX_ATTEMPTS", "2"),
+            ("NO_PROXY", ".corp.example,.amazonaws.com"),
         ])
         .output()
         .unwrap();
@@ -167,6 +168,9 @@ fn exec_sets_what_leads_to_the_proxy_and_takes_the_rest_away() {
     assert_eq!(value("AWS_DEFAULT_REGION"), Some("eu-central-1"));
     assert_eq!(value("AWS_EC2_METADATA_DISABLED"), Some("true"));
     assert_eq!(value("AWS_MAX_ATTEMPTS"), Some("2"));
+    let direct = "127.0.0.1,localhost,::1,.corp.example";
+    assert_eq!(value("NO_PROXY"), Some(direct));
+    assert_eq!(value("no_proxy"), Some(direct));
     for name in [
         "AWS_SESSION_TOKEN",
         "AWS_PROFILE",
