@@ -18,13 +18,16 @@ pub(super) struct Text {
 #[derive(Debug)]
 pub(super) struct Findings<'t> {
     text: &'t str,
+    /// Where each line but the first begins.
+    lines: Vec<usize>,
     found: Vec<(usize, Finding)>,
 }
 
 impl<'t> Findings<'t> {
-    pub(super) const fn new(text: &'t str) -> Self {
+    pub(super) fn new(text: &'t str) -> Self {
         Self {
             text,
+            lines: text.match_indices('\n').map(|(at, _)| at + 1).collect(),
             found: Vec::new(),
         }
     }
@@ -37,7 +40,7 @@ impl<'t> Findings<'t> {
         problem: impl Into<String>,
         cure: impl Into<String>,
     ) {
-        let (line, column) = position(self.text, at);
+        let (line, column) = self.position(at);
         let finding = Finding {
             severity,
             line,
@@ -69,7 +72,18 @@ impl<'t> Findings<'t> {
     }
 
     pub(super) fn line(&self, at: usize) -> usize {
-        position(self.text, at).0
+        self.position(at).0
+    }
+
+    /// Line and column of a byte, both from 1; columns count characters.
+    fn position(&self, at: usize) -> (usize, usize) {
+        let mut end = at.min(self.text.len());
+        while !self.text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let line = self.lines.partition_point(|start| *start <= end);
+        let start = line.checked_sub(1).map_or(0, |last| self.lines[last]);
+        (line + 1, self.text[start..end].chars().count() + 1)
     }
 
     pub(super) fn has_errors(&self) -> bool {
@@ -83,18 +97,6 @@ impl<'t> Findings<'t> {
         self.found.sort_by_key(|(at, _)| *at);
         self.found.into_iter().map(|(_, finding)| finding).collect()
     }
-}
-
-/// Line and column of a byte, both from 1; columns count characters.
-fn position(text: &str, at: usize) -> (usize, usize) {
-    let mut end = at.min(text.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    let before = &text[..end];
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-    (line, before[line_start..].chars().count() + 1)
 }
 
 /// A table whose members are taken one by one.
@@ -347,10 +349,10 @@ mod tests {
 
     #[test]
     fn places_are_counted_in_characters() {
-        assert_eq!(position("a\néb", 0), (1, 1));
-        assert_eq!(position("a\néb", 4), (2, 2));
-        assert_eq!(position("a\néb", 3), (2, 1));
-        assert_eq!(position("a\néb", 99), (2, 3));
+        assert_eq!(Findings::new("a\néb").position(0), (1, 1));
+        assert_eq!(Findings::new("a\néb").position(4), (2, 2));
+        assert_eq!(Findings::new("a\néb").position(3), (2, 1));
+        assert_eq!(Findings::new("a\néb").position(99), (2, 3));
     }
 
     #[test]
