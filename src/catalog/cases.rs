@@ -748,3 +748,56 @@ fn a_compressed_form_is_refused_whatever_its_url_says() {
         .error();
     assert!(error.contains("compressed"), "{error}");
 }
+
+#[test]
+fn an_arn_is_of_the_kind_that_belongs_there() {
+    let get = |table: &str| {
+        request("POST dynamodb.us-east-1.amazonaws.com/")
+            .header("x-amz-target", "DynamoDB_20120810.GetItem")
+            .body(&format!(r#"{{"TableName":"{table}"}}"#))
+    };
+    let table = "arn:aws:dynamodb:us-east-1:111122223333:table/t";
+    assert_eq!(get(table).resources(), [table]);
+    for other in [
+        "arn:aws:s3:::reports/x",
+        "arn:aws:dynamodb:us-east-1:111122223333:t",
+        "arn:aws:sqs:us-east-1:111122223333:table/t",
+        "arn:aws-cn:dynamodb:us-east-1:111122223333:table/t",
+        "arn:aws:dynamodb:us-east-1:*:table/t",
+        "arn:aws:dynamodb:us-east-1:1111 2222:table/t",
+        "arn:aws:dynamodb",
+    ] {
+        let found = get(other).ask().unwrap();
+        assert_eq!(found.resources.len(), 1, "{other}");
+        assert_eq!(found.resources[0].arn(), "*", "{other}");
+        assert_eq!(found.resources[0].unknown(), [0], "{other}");
+    }
+    // Two kinds that one member names: the ARN says which.
+    let policy = |arn: &str| {
+        request("POST dynamodb.us-east-1.amazonaws.com/")
+            .header("x-amz-target", "DynamoDB_20120810.GetResourcePolicy")
+            .body(&format!(r#"{{"ResourceArn":"{arn}"}}"#))
+    };
+    assert_eq!(policy(table).resources(), [table]);
+    let stream = format!("{table}/stream/2026-01-01T00:00:00.000");
+    assert_eq!(policy(&stream).resources(), [stream]);
+    // An ARN of another service before a name, where a cluster's belongs.
+    let described = |cluster: &str| {
+        request("POST ecs.us-east-1.amazonaws.com/")
+            .header(
+                "x-amz-target",
+                "AmazonEC2ContainerServiceV20141113.DescribeServices",
+            )
+            .body(&format!(r#"{{"cluster":"{cluster}","services":["s"]}}"#))
+            .resources()
+    };
+    assert_eq!(described("c"), ["arn:aws:ecs:us-east-1:*:service/c/s"]);
+    assert_eq!(
+        described("arn:aws:ecs:us-east-1:111122223333:cluster/c"),
+        ["arn:aws:ecs:us-east-1:111122223333:service/c/s"]
+    );
+    assert_eq!(
+        described("arn:aws:s3:us-east-1:111122223333:cluster/c"),
+        ["arn:aws:ecs:us-east-1:*:service/*/s"]
+    );
+}

@@ -1,75 +1,19 @@
-//! Making ARNs from what a request names.
+//! Resources, made from what a request names.
 
 use std::{borrow::Cow, collections::HashMap};
 
 use super::{
     Action, Resource,
     body::{Malformed, Values},
+    found::Found,
+    kind::{Fields, Kind, Maker, anything},
+    names::{self, Queue, Way},
     resource::ResourceActions,
     s3,
     source::{Request, Source},
+    spelled,
 };
 use crate::domain::Partition;
-
-/// A kind of resource: the ARN that its members have.
-pub(super) struct Kind {
-    pieces: Vec<Piece>,
-}
-
-enum Piece {
-    Text(&'static str),
-    Partition,
-    Region,
-    Account,
-    /// What the request names.
-    Hole,
-    /// What no request names.
-    Unknown,
-}
-
-impl Kind {
-    /// Reads `arn:{p}:dynamodb:{r}:{a}:table/{}`; `{*}` is never known.
-    pub(super) fn read(text: &'static str) -> &'static Self {
-        let mut pieces = Vec::new();
-        let mut rest = text;
-        while let Some((before, behind)) = rest.split_once('{') {
-            let (name, behind) = behind.split_once('}').unwrap_or((behind, ""));
-            if !before.is_empty() {
-                pieces.push(Piece::Text(before));
-            }
-            pieces.push(match name {
-                "p" => Piece::Partition,
-                "r" => Piece::Region,
-                "a" => Piece::Account,
-                "*" => Piece::Unknown,
-                _ => Piece::Hole,
-            });
-            rest = behind;
-        }
-        if !rest.is_empty() {
-            pieces.push(Piece::Text(rest));
-        }
-        // One for the life of the process: a table is read once and kept.
-        Box::leak(Box::new(Self { pieces }))
-    }
-}
-
-/// How a value becomes the part of an ARN.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
-    /// As it is.
-    Plain,
-    /// A queue's URL: its last segment, and the account before it.
-    Url,
-    /// Without the slash that it begins with.
-    Unslashed,
-    /// A function: a name, an account and a name, or an ARN; a qualifier may follow.
-    Function,
-    /// A key or, behind `alias/`, an alias.
-    Key,
-    /// `BUCKET/KEY?versionId=…`, encoded.
-    CopySource,
-}
 
 /// The resources of one kind that an operation acts on.
 pub(super) struct Spec {
@@ -77,9 +21,15 @@ pub(super) struct Spec {
     way: Way,
     /// Nothing is acted on where the request does not name it.
     optional: bool,
-    sources: Box<[Named]>,
+    /// For each part of the ARN that a request names: where. What stands behind these helps `way`.
+    slots: Box<[Slot]>,
     actions: ResourceActions,
+    /// The kinds of the operation's other resources that the same members name.
+    beside: Vec<&'static Kind>,
 }
+
+/// The places that may name a part. Where a request fills several of them, each names a resource.
+type Slot = Box<[Named]>;
 
 /// Where a part of an ARN is named.
 struct Named {
@@ -87,6 +37,13 @@ struct Named {
     source: Option<Source>,
     /// Whether the service takes an ARN there. Where it does not, what looks like one is a name: of an
     /// object of Amazon S3, say, whose key can be any text.
+    takes_arn: bool,
+}
+
+/// What one place of a request names.
+#[derive(Clone, Copy)]
+struct Value<'a> {
+    text: Option<&'a str>,
     takes_arn: bool,
 }
 
@@ -99,47 +56,10 @@ pub(super) struct Place<'a> {
     pub(super) queue: Option<Queue<'a>>,
 }
 
-/// A queue of Amazon SQS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Queue<'a> {
-    /// Twelve digits, where it is known.
-    account: Option<&'a str>,
-    name: &'a str,
-}
-
-impl<'a> Queue<'a> {
-    /// Reads a queue's name or its URL, `https://HOST/ACCOUNT/NAME`. `None` where it is neither: what a
-    /// service makes of other URLs is not known here.
-    fn read(text: &'a str) -> Option<Self> {
-        let Some((_, behind)) = text.split_once("://") else {
-            return Self::named(None, text);
-        };
-        let (_, path) = behind.split_once('/')?;
-        let (account, name) = path.split_once('/')?;
-        Self::at(account, name)
-    }
-
-    /// The queue at `/ACCOUNT/NAME`.
-    pub(super) fn at(account: &'a str, name: &'a str) -> Option<Self> {
-        Self::named(Some(account).filter(|one| is_account(one)), name)
-    }
-
-    /// A name has up to 80 characters.
-    /// ([CreateQueue](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html))
-    fn named(account: Option<&'a str>, name: &'a str) -> Option<Self> {
-        let plain = name.strip_suffix(".fifo").unwrap_or(name);
-        let fits = (1..=80).contains(&name.len())
-            && plain
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-        fits.then_some(Self { account, name })
-    }
-}
-
 impl Spec {
-    /// Reads `KIND=SOURCE,SOURCE@Action,Action`. Before the kind: `?` for an optional one, `url:`,
-    /// `slash:`, `function:`, `key:`, `copy:`. `_` is a source that the request does not have; `^` behind
-    /// one says that the service takes an ARN there too.
+    /// Reads `KIND=SOURCE,SOURCE@Action,Action`. Before the kind: `?` for an optional one, and the word of a
+    /// [`Way`] with a colon. `_` is a source that the request does not have; `^` behind one says that the
+    /// service takes an ARN there too; `|` stands between several.
     pub(super) fn read(
         text: &'static str,
         kinds: &HashMap<&'static str, &'static Kind>,
@@ -151,43 +71,71 @@ impl Spec {
         let optional = kind.starts_with('?');
         let kind = kind.trim_start_matches('?');
         let (way, kind) = match kind.split_once(':') {
-            Some(("url", kind)) => (Way::Url, kind),
-            Some(("slash", kind)) => (Way::Unslashed, kind),
-            Some(("function", kind)) => (Way::Function, kind),
-            Some(("key", kind)) => (Way::Key, kind),
-            Some(("copy", kind)) => (Way::CopySource, kind),
-            _ => (Way::Plain, kind),
+            Some((word, kind)) => (Way::read(word)?, kind),
+            None => (Way::Plain, kind),
         };
         let on: Vec<&'static Action> = actions
             .iter()
             .filter(|action| on.split(',').any(|name| name == action.name()))
             .copied()
             .collect();
+        let named = |source: &'static str| Named {
+            source: Source::read(source.trim_end_matches('^'), labels),
+            takes_arn: source.ends_with('^') || way.takes_arn(),
+        };
         Some(Self {
             kind: kinds.get(kind)?,
             way,
             optional,
-            sources: sources
+            slots: sources
                 .split(',')
-                .map(|source| Named {
-                    source: Source::read(source.trim_end_matches('^'), labels),
-                    takes_arn: source.ends_with('^') || matches!(way, Way::Function | Way::Key),
-                })
+                .map(|slot| slot.split('|').map(named).collect())
                 .collect(),
             actions: if on.is_empty() {
                 ResourceActions::All
             } else {
                 ResourceActions::Some(Box::leak(on.into_boxed_slice()))
             },
+            beside: Vec::new(),
         })
+    }
+
+    /// Tells the resources of an operation which of them the same members name: an ARN there is of one of
+    /// their kinds.
+    pub(super) fn acquaint(specs: &mut [Self]) {
+        for at in 0..specs.len() {
+            let beside = specs
+                .iter()
+                .enumerate()
+                .filter(|(other, spec)| *other != at && spec.shares(&specs[at]))
+                .map(|(_, spec)| spec.kind)
+                .collect();
+            specs[at].beside = beside;
+        }
+    }
+
+    fn shares(&self, other: &Self) -> bool {
+        let sources = |spec: &Self| -> Vec<Source> {
+            let slot = spec.slots.get(spec.last()).into_iter().flatten();
+            slot.filter_map(|named| named.source.clone()).collect()
+        };
+        let mine = sources(self);
+        sources(other).iter().any(|source| mine.contains(source))
+    }
+
+    /// The part that an ARN may stand for as a whole.
+    fn last(&self) -> usize {
+        self.kind.holes().min(self.slots.len()).saturating_sub(1)
+    }
+
+    fn sources(&self) -> impl Iterator<Item = &Source> {
+        let all = self.slots.iter().flatten();
+        all.filter_map(|named| named.source.as_ref())
     }
 
     /// Whether the body has a say.
     pub(super) fn in_body(&self) -> bool {
-        self.sources
-            .iter()
-            .filter_map(|named| named.source.as_ref())
-            .any(Source::in_body)
+        self.sources().any(Source::in_body)
     }
 
     /// Whether it says on what this action is needed.
@@ -203,37 +151,97 @@ impl Spec {
         &self,
         request: &Request<'_>,
         place: &Place<'_>,
-        resources: &mut Vec<Resource>,
+        found: &mut Found,
     ) -> Result<(), Malformed> {
-        let mut known: Vec<Values<'_>> = Vec::with_capacity(self.sources.len());
-        for named in &self.sources {
-            known.push(match &named.source {
-                Some(source) => request.values(source)?,
-                None => Values::Unknown,
-            });
+        if let (Way::Url, Some(queue)) = (self.way, place.queue) {
+            return self.at_queue(request, queue, place, found);
         }
-        let absent =
-            |values: &Values<'_>| matches!(values, Values::Known(found) if found.is_empty());
-        if self.optional && known.iter().any(absent) {
-            return Ok(());
+        let mut choices: Vec<Vec<(Values<'_>, bool)>> = Vec::with_capacity(self.slots.len());
+        for (at, slot) in self.slots.iter().enumerate() {
+            let mut given = Vec::with_capacity(1);
+            for named in slot {
+                let values = match &named.source {
+                    Some(source) => request.values(source)?,
+                    None => Values::Unknown,
+                };
+                if !matches!(&values, Values::Known(found) if found.is_empty()) {
+                    given.push((values, named.takes_arn));
+                }
+            }
+            if given.is_empty() {
+                if self.optional && at <= self.last() {
+                    return Ok(());
+                }
+                given.push((Values::Known(Vec::new()), false));
+            }
+            choices.push(given);
         }
-        // One list is as many resources; which of two lists' elements belong together nobody knows.
-        let lists = known
-            .iter()
-            .filter(|values| matches!(values, Values::Known(found) if found.len() > 1))
-            .count();
-        let rows = known
-            .iter()
-            .filter_map(|values| match values {
-                Values::Known(found) if lists == 1 && found.len() > 1 => Some(found.len()),
-                _ => None,
-            })
-            .max()
-            .unwrap_or(1);
-        if self.way == Way::Url
-            && let Some(queue) = place.queue
-        {
-            if let [Values::Known(named)] = &known[..]
+        // Of several places that name the same part, each is taken with each of the other parts'.
+        let mut turn = vec![0_usize; choices.len()];
+        loop {
+            let chosen: Vec<&(Values<'_>, bool)> = choices
+                .iter()
+                .zip(&turn)
+                .map(|(slot, at)| &slot[*at])
+                .collect();
+            self.rows(&chosen, place, found)?;
+            let Some(next) = (0..turn.len()).find(|slot| turn[*slot] + 1 < choices[*slot].len())
+            else {
+                return Ok(());
+            };
+            turn[..next].fill(0);
+            turn[next] += 1;
+        }
+    }
+
+    /// Adds what lists of names name. One list is as many resources; which of two lists' elements belong
+    /// together nobody knows.
+    fn rows(
+        &self,
+        chosen: &[&(Values<'_>, bool)],
+        place: &Place<'_>,
+        found: &mut Found,
+    ) -> Result<(), Malformed> {
+        let lengths = chosen.iter().map(|(values, _)| match values {
+            Values::Known(texts) => texts.len(),
+            Values::Unknown => 0,
+        });
+        let lists = lengths.clone().filter(|length| *length > 1).count();
+        let rows = if lists == 1 {
+            lengths.max().unwrap_or(1)
+        } else {
+            1
+        };
+        for row in 0..rows {
+            let values: Vec<Value<'_>> = chosen
+                .iter()
+                .map(|(values, takes_arn)| {
+                    let text = match values {
+                        Values::Known(texts) if texts.len() == 1 => Some(texts[0].as_ref()),
+                        Values::Known(texts) if lists == 1 => texts.get(row).map(Cow::as_ref),
+                        _ => None,
+                    };
+                    Value {
+                        text: text.filter(|text| !text.is_empty()),
+                        takes_arn: *takes_arn,
+                    }
+                })
+                .collect();
+            self.one(&values, place, found)?;
+        }
+        Ok(())
+    }
+
+    /// A request that was sent to a queue's own path is about that queue.
+    fn at_queue(
+        &self,
+        request: &Request<'_>,
+        queue: Queue<'_>,
+        place: &Place<'_>,
+        found: &mut Found,
+    ) -> Result<(), Malformed> {
+        for source in self.sources() {
+            if let Values::Known(named) = request.values(source)?
                 && named.iter().any(|one| Queue::read(one) != Some(queue))
             {
                 return Err(Malformed(format!(
@@ -241,159 +249,180 @@ impl Spec {
                     queue.name
                 )));
             }
-            known = vec![Values::Known(vec![Cow::Borrowed(queue.name)])];
         }
-        for row in 0..rows {
-            let holes = known.iter().map(|values| match values {
-                Values::Known(found) if found.len() == 1 => Some(found[0].as_ref()),
-                Values::Known(found) if lists == 1 => found.get(row).map(Cow::as_ref),
-                _ => None,
-            });
-            let holes: Vec<Option<&str>> = holes
-                .map(|hole| hole.filter(|value| !value.is_empty()))
-                .collect();
-            let resource = self.one(&holes, place);
-            if !resources.contains(&resource) {
-                resources.push(resource);
-            }
-        }
-        Ok(())
+        found.add(self.made([Some(queue.name)], place, None, queue.account))
     }
 
-    fn one(&self, holes: &[Option<&str>], place: &Place<'_>) -> Resource {
+    /// Makes the ARN from its parts.
+    fn made<'v>(
+        &self,
+        names: impl IntoIterator<Item = Option<&'v str>>,
+        place: &Place<'_>,
+        region: Option<&str>,
+        account: Option<&str>,
+    ) -> Resource {
+        self.making(names, place, region, account).done()
+    }
+
+    fn making<'v>(
+        &self,
+        names: impl IntoIterator<Item = Option<&'v str>>,
+        place: &Place<'_>,
+        region: Option<&str>,
+        account: Option<&str>,
+    ) -> Maker {
         let mut made = Maker::new(self.actions.clone());
-        let last = holes.last().copied().flatten();
-        match (self.way, last) {
-            (Way::CopySource, Some(value)) => {
-                s3::copy_source(value, place.partition, &mut made);
-                return made.done();
+        let names = names.into_iter();
+        self.kind.fill(names, place, region, account, &mut made);
+        made
+    }
+
+    /// Adds what one value for each part names.
+    fn one(
+        &self,
+        values: &[Value<'_>],
+        place: &Place<'_>,
+        found: &mut Found,
+    ) -> Result<(), Malformed> {
+        let last = values.get(self.last()).copied();
+        let text = last.and_then(|value| value.text);
+        let arn = last
+            .filter(|value| value.takes_arn && self.way != Way::CopySource)
+            .and_then(|value| value.text)
+            .filter(|text| text.starts_with("arn:"));
+        match (self.way, text) {
+            (Way::CopySource, Some(text)) => {
+                return found.add(s3::copy_source(text, place.partition, self.actions.clone()));
             }
-            (_, Some(arn))
-                if is_arn(arn) && self.sources.last().is_some_and(|one| one.takes_arn) =>
-            {
-                made.text(arn);
-                return made.done();
+            (Way::LogQuery, Some(text)) if !names::names_log_groups(text) => return Ok(()),
+            (Way::LogQuery, _) => return found.add(self.made([None], place, None, None)),
+            (Way::Arn, Some(_)) if arn.is_none() => return Ok(()),
+            // A plain name does not say of which of several kinds it is.
+            (_, Some(_)) if arn.is_none() && self.optional && !self.beside.is_empty() => {
+                return found.add(anything(self.actions.clone()));
+            }
+            (Way::Function, Some(text)) => {
+                let qualifier = values.get(self.kind.holes()).and_then(|one| one.text);
+                return spelled::functions(self.kind, text, qualifier, &self.actions, place)
+                    .into_iter()
+                    .try_for_each(|one| found.add(one));
+            }
+            (Way::Key, text) => {
+                return found.add(spelled::key(self.kind, text, &self.actions, place));
             }
             _ => {}
         }
-        if place.s3 != s3::Form::None && s3::fill(self.holes(), holes, place, &mut made) {
-            return made.done();
-        }
-        let mut account = place.queue.and_then(|queue| queue.account);
-        let mut values: Vec<Option<Cow<'_, str>>> = Vec::with_capacity(holes.len());
-        for (hole, named) in holes.iter().zip(&self.sources) {
-            values.push(hole.and_then(|value| self.value(value, named, &mut account)));
-        }
-        let alias = self.way == Way::Key && last.is_some_and(|value| value.starts_with("alias/"));
-        let mut next = values.into_iter();
-        for piece in &self.kind.pieces {
-            match piece {
-                Piece::Text(text) if alias => {
-                    made.text(text.strip_suffix("key/").unwrap_or(text));
+        if let Some(arn) = arn {
+            let of_kind = Fields::of(arn).filter(|fields| self.kind.fits(fields, place.partition));
+            return match of_kind {
+                Some(fields) if self.way == Way::Secret => {
+                    spelled::secret(self.kind, arn, &fields, &self.actions, place)
+                        .into_iter()
+                        .try_for_each(|one| found.add(one))
                 }
-                Piece::Text(text) => made.text(text),
-                Piece::Partition => made.text(place.partition.as_str()),
-                Piece::Region => made.text(place.region),
-                Piece::Account => match account {
-                    Some(account) => made.text(account),
-                    None => made.unknown(),
-                },
-                Piece::Hole => match next.next().flatten() {
-                    Some(value) => made.text(&value),
-                    None => made.unknown(),
-                },
-                Piece::Unknown => made.unknown(),
+                Some(fields) => found.add(self.whole(arn, &fields, place)),
+                // One of the others is of the kind that it has.
+                None if Fields::of(arn).is_some_and(|fields| {
+                    self.beside
+                        .iter()
+                        .any(|kind| kind.fits(&fields, place.partition))
+                }) =>
+                {
+                    Ok(())
+                }
+                None => found.add(anything(self.actions.clone())),
+            };
+        }
+        if place.s3 != s3::Form::None {
+            let holes: Vec<Option<&str>> = values.iter().map(|value| value.text).collect();
+            let mut made = Maker::new(self.actions.clone());
+            if s3::fill(self.kind.holes(), &holes, place, &mut made) {
+                return found.add(made.done());
             }
         }
-        made.done()
+        found.add(self.named(values, place))
     }
 
-    /// How many parts a request names; of Amazon S3's, a bucket's one tells it from an object's two.
-    fn holes(&self) -> usize {
-        self.kind
-            .pieces
-            .iter()
-            .filter(|piece| matches!(piece, Piece::Hole))
-            .count()
+    /// The resource of parts that are names.
+    fn named(&self, values: &[Value<'_>], place: &Place<'_>) -> Resource {
+        let (mut region, mut account) = (None, None);
+        let mut parts: Vec<Option<Cow<'_, str>>> = Vec::with_capacity(values.len());
+        for (at, value) in values.iter().enumerate().take(self.kind.holes()) {
+            let (Some(text), true) = (value.text, at < self.last()) else {
+                parts.push(
+                    value
+                        .text
+                        .and_then(|text| self.part(at, text, &mut account)),
+                );
+                continue;
+            };
+            if !value.takes_arn || !text.starts_with("arn:") {
+                parts.push(self.part(at, text, &mut account));
+                continue;
+            }
+            // A cluster's ARN where only its name belongs, before a service's name.
+            let fields = Fields::of(text)
+                .filter(|fields| fields.is_of(self.kind.service(), place.partition));
+            parts.push(fields.and_then(|fields| {
+                (region, account) = (Some(fields.region), Some(fields.account));
+                match self.way {
+                    Way::LogGroup => {
+                        let name = fields.resource.strip_prefix("log-group:")?;
+                        names::log_group(name).map(Cow::Borrowed)
+                    }
+                    _ => Some(names::last_part(fields.resource)),
+                }
+            }));
+        }
+        let names = parts.iter().map(Option::as_deref);
+        let mut made = self.making(names, place, region, account);
+        if place.s3 == s3::Form::Bucket {
+            s3::spelled(&mut made, parts.first().and_then(Option::as_deref));
+        }
+        spelled::spelled(self.way, made, place)
     }
 
-    fn value<'v>(
+    /// A name as its ARN has it; `None` where no resource can have it.
+    fn part<'v>(
         &self,
-        value: &'v str,
-        named: &Named,
+        at: usize,
+        text: &'v str,
         account: &mut Option<&'v str>,
     ) -> Option<Cow<'v, str>> {
-        Some(match self.way {
-            Way::Plain | Way::Key | Way::CopySource => {
-                // A cluster's ARN where only its name belongs, before a service's name.
-                if named.takes_arn && is_arn(value) {
-                    Cow::Borrowed(value.rsplit(['/', ':']).next().unwrap_or(value))
-                } else {
-                    Cow::Borrowed(value)
-                }
-            }
-            Way::Unslashed => Cow::Borrowed(value.strip_prefix('/').unwrap_or(value)),
+        Some(Cow::Borrowed(match self.way {
             Way::Url => {
-                let queue = Queue::read(value)?;
+                let queue = Queue::read(text)?;
                 *account = queue.account.or(*account);
-                Cow::Borrowed(queue.name)
+                queue.name
             }
-            Way::Function => match value.split_once(":function:") {
-                Some((before, name)) => {
-                    *account = before.rsplit(':').next().filter(|text| is_account(text));
-                    Cow::Borrowed(name)
-                }
-                None => Cow::Borrowed(value),
-            },
-        })
-    }
-}
-
-fn is_arn(value: &str) -> bool {
-    value.starts_with("arn:") && value.bytes().filter(|b| *b == b':').count() >= 5
-}
-
-fn is_account(text: &str) -> bool {
-    text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
-}
-
-/// An ARN in the making.
-pub(super) struct Maker {
-    arn: String,
-    unknown: Vec<usize>,
-    actions: ResourceActions,
-}
-
-impl Maker {
-    pub(super) fn new(actions: ResourceActions) -> Self {
-        Self {
-            arn: String::with_capacity(64),
-            unknown: Vec::new(),
-            actions,
-        }
+            Way::Parameter => names::parameter(text)?,
+            Way::LogGroup if at == 0 => names::log_group(text)?,
+            _ => text,
+        }))
     }
 
-    pub(super) fn text(&mut self, text: &str) {
-        self.arn.push_str(text);
+    /// The resource of an ARN that is of this kind.
+    fn whole(&self, arn: &str, fields: &Fields<'_>, place: &Place<'_>) -> Resource {
+        let name = |front: &str| fields.resource.strip_prefix(front);
+        let part = match self.way {
+            Way::Parameter => Some(name("parameter/").and_then(names::parameter)),
+            Way::LogGroup => Some(name("log-group:").and_then(names::log_group)),
+            _ => None,
+        };
+        let made = match part {
+            Some(None) => return anything(self.actions.clone()),
+            Some(Some(name)) => self.making(
+                [Some(name)],
+                place,
+                Some(fields.region),
+                Some(fields.account),
+            ),
+            None => {
+                let mut made = Maker::new(self.actions.clone());
+                made.text(arn);
+                made
+            }
+        };
+        spelled::spelled(self.way, made, place)
     }
-
-    pub(super) fn unknown(&mut self) {
-        self.unknown.push(self.arn.len());
-        self.arn.push('*');
-    }
-
-    pub(super) fn done(self) -> Resource {
-        Resource {
-            arn: self.arn,
-            unknown: self.unknown,
-            actions: self.actions,
-        }
-    }
-}
-
-/// A resource of which nothing is known.
-pub(super) fn anything() -> Resource {
-    let mut made = Maker::new(ResourceActions::All);
-    made.unknown();
-    made.done()
 }

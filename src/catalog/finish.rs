@@ -3,17 +3,19 @@
 use std::borrow::Cow;
 
 use super::{
-    Resource,
     action::Actions,
     body::{Body, Malformed, Values},
     cbor::Cbor,
-    fill::{self, Place, Queue},
+    fill::{self, Place},
+    found::Found,
+    names::Queue,
     recognise::{BodyState, Match},
     recognised::{Incoming, Recognised, Signing},
     s3::Form,
     service::Protocol,
     services,
     source::{Request, Source},
+    table::Entry,
 };
 
 /// Says of a request whose operation is found what it needs and acts on.
@@ -76,15 +78,13 @@ pub(super) fn finish(
         s3: form,
         queue: queue(candidate.name, protocol, segments),
     };
-    let mut resources: Vec<Resource> = Vec::with_capacity(entry.resources.len().max(1));
+    let mut found = Found::default();
     for spec in &entry.resources {
         if actions.iter().any(|action| spec.concerns(action)) {
-            spec.fill(&request, &place, &mut resources)?;
+            spec.fill(&request, &place, &mut found)?;
         }
     }
-    if resources.is_empty() {
-        resources.push(fill::anything());
-    }
+    let resources = found.list();
     let host = if endpoint.is_scoped() {
         Cow::Owned(home(&request, entry, candidate, &region)?)
     } else {
@@ -151,7 +151,7 @@ fn queue<'a>(name: &str, protocol: Protocol, segments: &[&'a str]) -> Option<Que
 /// The host for a request that came to an overridden endpoint.
 fn home(
     request: &Request<'_>,
-    entry: &super::table::Entry,
+    entry: &Entry,
     candidate: super::hosts::Candidate,
     region: &str,
 ) -> Result<String, Malformed> {

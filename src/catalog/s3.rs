@@ -2,7 +2,12 @@
 
 use percent_encoding::percent_decode_str;
 
-use super::fill::{Maker, Place};
+use super::{
+    Resource,
+    fill::Place,
+    kind::{Fields, Maker, anything},
+    resource::ResourceActions,
+};
 use crate::domain::Partition;
 
 /// What the host of a request to Amazon S3 stands for.
@@ -87,35 +92,82 @@ pub(super) fn fill(
         made.text("/accesspoint/");
     }
     if name.is_empty() {
+        made.is_named = false;
         made.unknown();
     } else {
         made.text(name);
     }
+    let key = holes.get(1).copied().flatten();
     // An operation on an object of a directory bucket is authorised on the bucket.
     if holes_wanted > 1 && place.s3 != Form::Express {
         made.text("/object/");
-        match holes.get(1).copied().flatten() {
-            Some(key) => made.text(key),
-            None => made.unknown(),
+        if let Some(key) = key {
+            made.text(key);
+        } else {
+            made.is_named = false;
+            made.unknown();
         }
+    }
+    if !matches!(place.s3, Form::Express | Form::Outposts) {
+        let key = (holes_wanted > 1).then(|| key.unwrap_or("*"));
+        behind(made, place.partition.as_str(), key);
     }
     true
 }
 
-/// Makes the ARN of what `x-amz-copy-source` names: `BUCKET/KEY` or an access point's ARN, percent-encoded,
-/// perhaps behind a slash, with `?versionId=` at its end.
+/// Adds the bucket behind an access point, which nobody here knows: a rule that blocks a bucket, or a key
+/// in it, may be about that.
+fn behind(made: &mut Maker, partition: &str, key: Option<&str>) {
+    let slash = if key.is_some() { "/" } else { "" };
+    let key = key.unwrap_or_default();
+    made.spelling(format!("arn:{partition}:s3:::*{slash}{key}"), false);
+}
+
+/// The endings of the names that access points have as buckets.
+/// ([Aliases](https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-points-naming.html))
+const ALIASES: [&str; 3] = ["-s3alias", "--ol-s3", "--op-s3"];
+
+/// Adds what may be behind a bucket whose name is an access point's.
+pub(super) fn spelled(made: &mut Maker, bucket: Option<&str>) {
+    let is_alias = |bucket: &&str| ALIASES.iter().any(|end| bucket.ends_with(end));
+    let Some(bucket) = bucket.filter(is_alias) else {
+        return;
+    };
+    let arn = made.so_far().to_owned();
+    let Some((front, last)) = arn.split_once(":::") else {
+        return;
+    };
+    let partition = front.split(':').nth(1).unwrap_or_default();
+    let key = last[bucket.len()..].strip_prefix('/');
+    behind(made, partition, key);
+}
+
+/// What `x-amz-copy-source` names: `BUCKET/KEY` or an access point's ARN, percent-encoded, perhaps behind a
+/// slash, with `?versionId=` at its end.
 /// ([CopyObject](https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html))
-pub(super) fn copy_source(value: &str, partition: Partition, made: &mut Maker) {
-    let value = value
-        .split_once("?versionId=")
-        .map_or(value, |(path, _)| path);
+pub(super) fn copy_source(value: &str, partition: Partition, actions: ResourceActions) -> Resource {
+    let (value, query) = value.split_once('?').unwrap_or((value, ""));
     let plain = percent_decode_str(value).decode_utf8_lossy();
     let plain = plain.strip_prefix('/').unwrap_or(&plain);
-    // A plus may be read as a space, and what is not UTF-8 in any way.
-    let readable = !value.contains('+') && !plain.contains(char::REPLACEMENT_CHARACTER);
-    if readable && plain.starts_with("arn:") {
+    // A plus may be read as a space, what is not UTF-8 in any way, and a question mark as part of a key.
+    let readable = !value.contains('+')
+        && !plain.contains(char::REPLACEMENT_CHARACTER)
+        && (query.is_empty() || query.starts_with("versionId="));
+    let mut made = Maker::new(actions.clone());
+    if plain.starts_with("arn:") {
+        let point = Fields::of(plain).filter(|fields| {
+            readable
+                && fields.resource.contains("accesspoint/")
+                && ["s3", "s3-outposts"]
+                    .iter()
+                    .any(|service| fields.is_of(service, partition))
+        });
+        let Some((_, key)) = point.and_then(|fields| fields.resource.split_once("/object/")) else {
+            return anything(actions);
+        };
         made.text(plain);
-        return;
+        behind(&mut made, partition.as_str(), Some(key));
+        return made.done();
     }
     made.text("arn:");
     made.text(partition.as_str());
@@ -129,9 +181,11 @@ pub(super) fn copy_source(value: &str, partition: Partition, made: &mut Maker) {
             } else {
                 made.unknown();
             }
+            spelled(&mut made, Some(bucket));
         }
-        _ => made.unknown(),
+        _ => return anything(actions),
     }
+    made.done()
 }
 
 /// The host for a request that came to an overridden endpoint, signed as `name`; `own` is the bucket that

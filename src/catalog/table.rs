@@ -7,7 +7,8 @@ use std::collections::HashMap;
 
 use super::{
     action::{AccessLevel, Action, Actions},
-    fill::{Kind, Spec},
+    fill::Spec,
+    kind::Kind,
     route::Routes,
     service::{Access, BodyRule, Operation},
     services::Row,
@@ -159,6 +160,10 @@ impl Reader {
         }
         found.truncate(Actions::MOST);
         let actions: &'static [&'static Action] = Box::leak(found.into_boxed_slice());
+        let mut specs: Vec<Spec> = words(resources, ' ')
+            .filter_map(|one| Spec::read(one, &self.kinds, labels, actions))
+            .collect();
+        Spec::acquaint(&mut specs);
         let (host_prefix, host_label) = host.split_once(' ').unwrap_or((host, ""));
         Entry {
             operation: Operation {
@@ -183,9 +188,7 @@ impl Reader {
             conditions: conditions.into(),
             needs: words(needs, ' ').map(Need::read).collect(),
             queries: words(queries, ' ').collect(),
-            resources: words(resources, ' ')
-                .filter_map(|one| Spec::read(one, &self.kinds, labels, actions))
-                .collect(),
+            resources: specs.into(),
             host_prefix,
             host_label: source(host_label),
         }

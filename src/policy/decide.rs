@@ -212,7 +212,16 @@ impl<'a> Pair<'a, '_> {
     pub(super) fn arn(&self) -> Option<ArnView<'a>> {
         let text = self.resource.arn();
         let is_none = text == "*" && self.resource.unknown().is_empty();
-        (!is_none).then(|| ArnView::of(text))
+        (!is_none).then(|| ArnView::of(self.resource))
+    }
+
+    /// The other ARNs under which a rule of that effect may know the resource.
+    fn spellings(&self, effect: Effect) -> impl Iterator<Item = ArnView<'a>> {
+        self.resource
+            .spellings()
+            .iter()
+            .filter(move |one| one.allows() || effect != Effect::Allow)
+            .map(ArnView::spelled)
     }
 
     /// Whether one rule fits the pair, given the pattern that its resource has to fit.
@@ -242,9 +251,11 @@ impl<'a> Pair<'a, '_> {
         let arn = self.arn();
         match &rule.resources {
             None => self.fits(rule, arn, None),
-            Some(patterns) => patterns
-                .iter()
-                .map(|pattern| self.fits(rule, arn, Some(pattern)))
+            Some(patterns) => [arn]
+                .into_iter()
+                .chain(self.spellings(rule.effect).map(Some))
+                .flat_map(|arn| patterns.iter().map(move |pattern| (arn, pattern)))
+                .map(|(arn, pattern)| self.fits(rule, arn, Some(pattern)))
                 .max()
                 .unwrap_or(Verdict::No),
         }
@@ -254,7 +265,7 @@ impl<'a> Pair<'a, '_> {
         let arn = self.arn();
         let all = &self.rules.rules;
         let set = self.rules.index.set(all, self.action);
-        let scan = |lane: &Lane, only_literal: bool| {
+        let scan_one = |lane: &Lane, arn: Option<ArnView<'_>>, only_literal: bool| {
             lane.scan(all, arn.as_ref(), |index, pattern| {
                 let rule = &all[index];
                 if only_literal && !rule.names_literally(self.action) {
@@ -263,17 +274,21 @@ impl<'a> Pair<'a, '_> {
                 self.fits(rule, arn, pattern)
             })
         };
-        let hands_out = self.recognised.operation.returns_credentials();
-        let ask = scan(set.lane(Effect::Ask), false);
-        let granting_ask = if hands_out {
-            scan(set.lane(Effect::Ask), true)
-        } else {
-            ask
+        let scan = |effect: Effect, seen_as: Effect, only_literal: bool| {
+            let lane = set.lane(effect);
+            self.spellings(seen_as)
+                .map(|arn| scan_one(lane, Some(arn), only_literal))
+                .fold(scan_one(lane, arn, only_literal), Hits::with)
         };
+        let hands_out = self.recognised.operation.returns_credentials();
         Found {
-            block: scan(set.lane(Effect::Block), false),
-            ask,
-            grant: scan(set.lane(Effect::Allow), hands_out).with(granting_ask),
+            block: scan(Effect::Block, Effect::Block, false),
+            ask: scan(Effect::Ask, Effect::Ask, false),
+            grant: scan(Effect::Allow, Effect::Allow, hands_out).with(scan(
+                Effect::Ask,
+                Effect::Allow,
+                hands_out,
+            )),
         }
     }
 }

@@ -243,7 +243,7 @@ impl Lane {
         if self.prefixes.is_empty() {
             return hits;
         }
-        let known = resource.resource.find('*');
+        let known = resource.resource.find(['*', '?']);
         let text = &resource.resource[..known.unwrap_or(resource.resource.len())];
         let mut try_all = |prefix: &Prefix| {
             for (rule, place) in &prefix.patterns {

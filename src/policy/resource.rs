@@ -1,6 +1,7 @@
 //! Patterns of resources, field by field, and the resources of a request.
 
 use super::{glob::Glob, verdict::Verdict};
+use crate::catalog::{Resource, Spelling};
 
 /// A pattern of ARNs: `arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE`, in which every field but the
 /// service may have wildcards. A wildcard ends where its field ends; the last field holds colons and
@@ -137,6 +138,9 @@ impl ResourcePattern {
 
     /// Whether the pattern fits the resource: for sure, perhaps, or not.
     pub(super) fn fits(&self, arn: &ArnView<'_>) -> Verdict {
+        if arn.written == Some(&*self.written) {
+            return Verdict::Yes;
+        }
         if arn.service != &*self.service && arn.service != "*" {
             return Verdict::No;
         }
@@ -185,19 +189,43 @@ pub(super) struct ArnView<'a> {
     pub(super) region: &'a str,
     pub(super) account: &'a str,
     pub(super) resource: &'a str,
+    /// Whether the request gives the name.
+    is_named: bool,
+    /// How the request writes it, where it may mean something longer.
+    written: Option<&'a str>,
 }
 
 impl<'a> ArnView<'a> {
-    /// Something of which nothing is known.
+    /// Nothing is known of it.
     const UNKNOWN: Self = Self {
         partition: "*",
         service: "*",
         region: "*",
         account: "*",
         resource: "*",
+        is_named: false,
+        written: None,
     };
 
-    pub(super) fn of(arn: &'a str) -> Self {
+    /// The fields of a resource's ARN.
+    pub(super) fn of(resource: &'a Resource) -> Self {
+        Self {
+            is_named: resource.is_named(),
+            written: resource.written(),
+            ..Self::read(resource.arn())
+        }
+    }
+
+    /// Those of another spelling of it.
+    pub(super) fn spelled(spelling: &'a Spelling) -> Self {
+        let fields = Self::read(spelling.arn());
+        Self {
+            is_named: !fields.resource.contains('*'),
+            ..fields
+        }
+    }
+
+    fn read(arn: &'a str) -> Self {
         let mut fields = arn.splitn(6, ':');
         let mut next = || fields.next();
         match (next(), next(), next(), next(), next(), next()) {
@@ -214,6 +242,7 @@ impl<'a> ArnView<'a> {
                 region,
                 account,
                 resource,
+                ..Self::UNKNOWN
             },
             _ => Self::UNKNOWN,
         }
@@ -223,7 +252,7 @@ impl<'a> ArnView<'a> {
     /// region that is asked. Where the name itself is not known it may be an ARN of any account, so
     /// that nothing is filled in.
     pub(super) fn within(mut self, account: Option<&'a str>, region: Option<&'a str>) -> Self {
-        if !self.resource.contains('*') {
+        if self.is_named {
             if self.account == "*" {
                 self.account = account.unwrap_or("*");
             }

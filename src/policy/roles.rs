@@ -49,10 +49,10 @@ impl Role {
         let mut has_bucket = false;
         let own = self.arn.account();
         for resource in &recognised.resources {
-            let arn = ArnView::of(resource.arn());
+            let arn = ArnView::of(resource);
             if !self.accounts.is_empty() {
                 let named = match arn.account {
-                    "*" if arn.resource.contains('*') && !recognised.complete => {
+                    "*" if !resource.is_named() && !recognised.complete => {
                         verdict = Verdict::Maybe;
                         continue;
                     }

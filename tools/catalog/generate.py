@@ -46,6 +46,7 @@ class Generator:
         self.date = date
         self.files = {}
         self.credentials = []
+        self.unjudged = []
         own = self.mapper.exceptions.get("own", {})
         names = self.loader.list_available_services("service-2")
         self.models = {name: self.loader.load_service_model(name, "service-2") for name in names}
@@ -122,6 +123,9 @@ class Generator:
             if service != "s3" and service not in S3_KIN:
                 spec = resources.with_arns(spec, operation)
             specs += spec
+            unjudged = resources.unjudged(operation, spec)
+            if unjudged:
+                self.unjudged.append(f"{service}:{operation.name}\t{' '.join(unjudged)}")
             write = not actions or (service == "s3express" and operation.method not in ("GET", "HEAD"))
             for one in actions:
                 action = one.partition("?")[0]
@@ -285,6 +289,9 @@ class Generator:
         lines = ["# Operations whose answers hold something that authenticates.", ""]
         lines += sorted(self.credentials)
         self.files["data/returns-credentials.txt"] = "\n".join(lines) + "\n"
+        lines = ["# Members that are called like what names a resource, and have no say in which one it is.", ""]
+        lines += sorted(self.unjudged)
+        self.files["data/unjudged.txt"] = "\n".join(lines) + "\n"
         print(f"unmapped: {sum(counted.values())}", file=sys.stderr)
 
 

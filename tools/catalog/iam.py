@@ -94,6 +94,11 @@ class Mapper:
     def actions(self, service, metadata, operation):
         """([action[?condition]], inferred)"""
         found, inferred = self._main(service, metadata, operation)
+        # What is made with tags needs ec2:CreateTags as well.
+        # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
+        tags = operation.members.get("TagSpecifications")
+        if service == "ec2" and found and tags:
+            found = [*found, "ec2:CreateTags?b:TagSpecification"]
         for one in found:
             action = one.partition("?")[0]
             if not self.reference.exists(action):
