@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::cbor::Cbor;
+use super::{cbor::Cbor, deletions::Deletion};
 
 /// A step into a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub(super) enum Body<'a> {
     Form(Vec<(Cow<'a, str>, Cow<'a, str>)>),
     Json(&'a RawValue),
     Cbor(Cbor<'a>),
+    /// What `DeleteObjects` of Amazon S3 is to delete.
+    Deletions(Vec<Deletion>),
 }
 
 /// What a body has under a name.
@@ -72,6 +74,17 @@ impl<'a> Body<'a> {
             Self::Form(pairs) => form_values(pairs, steps, &mut found)?,
             Self::Json(raw) => json_values(raw, steps, &mut found)?,
             Self::Cbor(item) => item.values(steps, &mut found)?,
+            Self::Deletions(list) => {
+                let version = steps.last() == Some(&Step::Member("VersionId"));
+                let texts = list.iter().filter_map(|one| {
+                    if version {
+                        one.version.clone()
+                    } else {
+                        Some(one.key.clone())
+                    }
+                });
+                found.extend(texts.map(Cow::Owned));
+            }
         }
         Ok(Values::Known(found))
     }

@@ -6,6 +6,7 @@ use super::{
     action::Actions,
     body::{Body, Malformed, Values},
     cbor::Cbor,
+    deletions,
     fill::{self, Place},
     found::Found,
     names::Queue,
@@ -45,7 +46,7 @@ pub(super) fn finish(
         segments,
         captures: &captures,
         body: if asks_body {
-            body(incoming, protocol, state)?
+            body(incoming, entry, protocol, state)?
         } else {
             Body::Empty
         },
@@ -113,6 +114,7 @@ pub(super) fn finish(
 
 fn body<'a>(
     incoming: &Incoming<'a>,
+    entry: &Entry,
     protocol: Protocol,
     state: BodyState,
 ) -> Result<Body<'a>, Malformed> {
@@ -133,6 +135,9 @@ fn body<'a>(
             let url = incoming.target.parameters();
             pairs.extend(url.map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value))));
             Ok(Body::Form(pairs))
+        }
+        Protocol::RestXml { .. } if entry.operation.name() == "DeleteObjects" => {
+            deletions::read(bytes).map(Body::Deletions)
         }
         Protocol::RestXml { .. } => Ok(Body::Opaque),
     }

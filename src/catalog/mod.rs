@@ -8,6 +8,7 @@ mod action;
 mod body;
 mod cbor;
 mod choose;
+mod deletions;
 mod endpoint;
 mod error_code;
 mod fill;

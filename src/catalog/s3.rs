@@ -188,6 +188,11 @@ pub(super) fn copy_source(value: &str, partition: Partition, actions: ResourceAc
     made.done()
 }
 
+/// The version that a copy's source names; `Some` also where nobody can say whether it does.
+pub(super) fn copy_version(value: &str) -> Option<&str> {
+    value.split_once('?').map(|(_, query)| query)
+}
+
 /// The host for a request that came to an overridden endpoint, signed as `name`; `own` is the bucket that
 /// it had in its host.
 pub(super) fn home(

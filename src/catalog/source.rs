@@ -6,6 +6,7 @@ use super::{
     body::{Body, Malformed, Step, Values},
     recognised::Incoming,
     route::Captures,
+    s3,
 };
 
 /// Where in a request a value is.
@@ -17,12 +18,14 @@ pub(super) enum Source {
     Query(&'static str),
     /// A header.
     Header(&'static str),
+    /// The version in a header that is the source of a copy.
+    CopyVersion(&'static str),
     /// A place in the body.
     Body(Box<[Step]>),
 }
 
 impl Source {
-    /// Reads `p:LABEL`, `q:NAME`, `h:NAME` or `b:NAME`; a body's may go on: `b:Items[].Table`,
+    /// Reads `p:LABEL`, `q:NAME`, `h:NAME`, `v:NAME` or `b:NAME`; a body's may go on: `b:Items[].Table`,
     /// `b:Tables{}` (keys), `b:Tables.*` (values).
     pub(super) fn read(text: &'static str, labels: &[&'static str]) -> Option<Self> {
         let (kind, name) = text.split_once(':')?;
@@ -30,6 +33,7 @@ impl Source {
             "p" => Self::Path(labels.iter().position(|label| *label == name)?),
             "q" => Self::Query(name),
             "h" => Self::Header(name),
+            "v" => Self::CopyVersion(name),
             "b" => Self::Body(steps(name)),
             _ => return None,
         })
@@ -79,6 +83,11 @@ impl<'a> Request<'a> {
                 .map(|(_, value)| Cow::Borrowed(value))
                 .collect(),
             Source::Header(name) => header(self.incoming, name)?
+                .map(Cow::Borrowed)
+                .into_iter()
+                .collect(),
+            Source::CopyVersion(name) => header(self.incoming, name)?
+                .and_then(s3::copy_version)
                 .map(Cow::Borrowed)
                 .into_iter()
                 .collect(),

@@ -59,6 +59,13 @@ def _of_path(mapper, operation, kinds):
     """Amazon S3: what the path names."""
     if "{Bucket}" not in operation.path:
         return []
+    copies = mapper.service("s3")["resources"].get(operation.name, [])
+    if any(spec.startswith("copy:") for spec in copies):
+        kinds.take("object", mapper.service("s3")["kinds"]["object"])
+        return list(copies)
+    if operation.name == "DeleteObjects":
+        kinds.take("object", mapper.service("s3")["kinds"]["object"])
+        return ["object=p:Bucket,b:Object[].Key"]
     kind = "object" if "{Key+}" in operation.path else "bucket"
     kinds.take(kind, mapper.service("s3")["kinds"][kind])
     return [f"object=p:Bucket,p:Key" if kind == "object" else "bucket=p:Bucket"]
