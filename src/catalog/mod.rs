@@ -42,3 +42,6 @@ pub use vocabulary::{actions, credential_actions, prefixes, services};
 
 #[cfg(test)]
 mod cases;
+#[cfg(test)]
+#[path = "wire_test.rs"]
+mod wire;

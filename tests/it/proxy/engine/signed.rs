@@ -240,9 +240,24 @@ async fn answers_pass_untouched() {
     assert_eq!(got.headers["content-length"], "9");
 }
 
+const EVERYTHING: &str = r#"
+[[role]]
+arn = "arn:aws:iam::123456789012:role/agent"
+
+[[rule]]
+name = "everything"
+effect = "allow"
+actions = ["*"]
+"#;
+
 #[tokio::test]
 async fn a_multi_region_access_point_gets_a_signature_of_version_4a() {
-    let world = world().await;
+    // Without a rule that blocks a bucket: nobody knows which one is behind the access point.
+    let world = world_with(Setup {
+        rules: EVERYTHING,
+        ..Setup::default()
+    })
+    .await;
     let host = "mfzwi23gnjvgw.mrap.accesspoint.s3-global.amazonaws.com";
     let got = world.send(world.request("GET", host, "/k"), "").await;
     assert_eq!(got.status, 200, "{}", got.text());

@@ -102,6 +102,8 @@ impl CredentialSource for Sessions {
 pub(super) struct Log {
     pub(super) file: RequestLogFile,
     pub(super) down: Mutex<bool>,
+    /// The records so far.
+    pub(super) seen: Mutex<Vec<RequestRecord>>,
 }
 
 impl Log {
@@ -117,10 +119,12 @@ impl Log {
 impl RequestLog for Log {
     async fn durable(&self, record: &RequestRecord) -> Result<(), LogError> {
         self.check()?;
+        self.seen.lock().unwrap().push(record.clone());
         self.file.durable(record).await
     }
 
     fn later(&self, record: &RequestRecord) {
+        self.seen.lock().unwrap().push(record.clone());
         self.file.later(record);
     }
 
@@ -192,6 +196,7 @@ pub(super) async fn world_with(setup: Setup) -> World {
     let log = Arc::new(Log {
         file: RequestLogFile::open(settings).unwrap(),
         down: Mutex::new(false),
+        seen: Mutex::default(),
     });
     let key = Arc::new(ProxyKey::generate(&SystemRandom));
     let sessions = Arc::<Sessions>::default();
