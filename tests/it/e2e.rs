@@ -9,7 +9,7 @@ mod aws_sdk;
 pub(crate) mod client;
 pub(crate) mod crowd;
 mod demonstration;
-mod dev;
+pub(crate) mod dev;
 pub(crate) mod installation;
 mod keys;
 mod moto;

@@ -14,19 +14,19 @@ use super::ran::Ran;
 use crate::support::{Running, clean_command, python};
 
 /// The role that the demonstration's environment may assume.
-pub(super) const ROLE: &str = "arn:aws:iam::000000000000:role/demo";
+pub(crate) const ROLE: &str = "arn:aws:iam::000000000000:role/demo";
 
 /// The command line under test.
 pub(crate) const IDP: &str = env!("CARGO_BIN_EXE_idp");
 
-pub(super) struct Dev {
+pub(crate) struct Dev {
     server: Running,
     dir: TempDir,
 }
 
 impl Dev {
     /// Starts it on any free port, in a new directory, and waits until it serves.
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let server = start(dir.path(), "0");
         Self { server, dir }
@@ -52,7 +52,7 @@ impl Dev {
     }
 
     /// `DIR`, which is the environment's `IDP_HOME`.
-    pub(super) fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.dir.path().join("d")
     }
 
@@ -82,13 +82,13 @@ impl Dev {
 
     /// What `DIR/env` sets a variable to.
     #[track_caller]
-    pub(super) fn variable(&self, name: &str) -> String {
+    pub(crate) fn variable(&self, name: &str) -> String {
         self.run(&format!("printf %s \"${name}\"")).ok().stdout
     }
 
     /// The issuer, which is the server's address too.
     #[track_caller]
-    pub(super) fn issuer(&self) -> String {
+    pub(crate) fn issuer(&self) -> String {
         self.variable("IDP_URL")
     }
 }

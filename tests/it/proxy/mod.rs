@@ -1,6 +1,7 @@
 //! The signing proxy.
 
 mod check;
+mod clients;
 mod commands;
 mod engine;
 mod log;

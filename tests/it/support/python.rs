@@ -5,6 +5,8 @@ use std::{
     process::Stdio,
 };
 
+use tempfile::TempDir;
+
 use super::{Running, clean_command, free_port, wait_until};
 
 /// The interpreter that has `tests/python/requirements.txt` installed: `IDP_TEST_PYTHON`, or the one
@@ -57,6 +59,23 @@ pub(crate) fn catalog_python() -> Option<PathBuf> {
             "CI is set, but there is no Python environment for the catalog: run scripts/test"
         );
         eprintln!("skipped: no Python environment for the catalog; scripts/test makes one");
+    }
+    found
+}
+
+/// The interpreter that has `tests/python/ministack/requirements.txt` installed:
+/// `IDP_TEST_MINISTACK_PYTHON`, or the one that `scripts/test` makes. As [`python`] otherwise.
+#[expect(clippy::print_stderr, reason = "a skipped test has to say so")]
+fn ministack_python() -> Option<PathBuf> {
+    let named = std::env::var_os("IDP_TEST_MINISTACK_PYTHON").map(PathBuf::from);
+    let found = find_in(named, "venv-ministack");
+    if found.is_none() {
+        let ci = std::env::var("CI").unwrap_or_default();
+        assert!(
+            matches!(ci.as_str(), "" | "0" | "false"),
+            "CI is set, but there is no Python environment for MiniStack: run scripts/test"
+        );
+        eprintln!("skipped: no Python environment for MiniStack; scripts/test makes one");
     }
     found
 }
@@ -162,6 +181,44 @@ pub(crate) fn moto_server() -> Option<Moto> {
         }
     }
     panic!("{failure}");
+}
+
+/// A running `MiniStack`: a mock of AWS's services on loopback that verifies every signature and
+/// evaluates the policies of roles.
+#[derive(Debug)]
+pub(crate) struct MiniStack {
+    /// `http://127.0.0.1:PORT`, for every service.
+    pub(crate) url: String,
+    _server: Running,
+    _dir: TempDir,
+}
+
+/// Starts `MiniStack`, and waits until it answers. It ends when the value is dropped. `None` where there
+/// is no Python environment for it. The access key `test` with the secret `test` may do everything.
+pub(crate) fn ministack_server() -> Option<MiniStack> {
+    let program = python_tool(&ministack_python()?, "ministack");
+    let dir = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let mut server = Running::start(
+        clean_command(&program)
+            .env("AUTH", "true")
+            .env("BIND_HOST", "127.0.0.1")
+            .env("GATEWAY_PORT", port.to_string())
+            .env("SFTP_ENABLED", "0")
+            .env("IOT_MTLS_ENABLED", "0")
+            .env("TMPDIR", dir.path())
+            .env("S3_DATA_DIR", dir.path())
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null()),
+    );
+    let url = format!("http://127.0.0.1:{port}");
+    wait_until(&format!("{url}/_ministack/health"), &mut server).unwrap();
+    Some(MiniStack {
+        url,
+        _server: server,
+        _dir: dir,
+    })
 }
 
 mod tests {
