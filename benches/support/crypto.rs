@@ -104,7 +104,7 @@ fn cost(operation: &(dyn Fn() + Sync)) -> f64 {
     let cores = available_parallelism().map_or(1, usize::from);
     let costs: Vec<f64> = scope(|scope| {
         let threads: Vec<_> = (0..cores)
-            .map(|_| scope.spawn(|| cost_here(operation)))
+            .map(|_| scope.spawn(|| cost_here(&operation)))
             .collect();
         threads
             .into_iter()
@@ -114,7 +114,8 @@ fn cost(operation: &(dyn Fn() + Sync)) -> f64 {
     costs.iter().sum::<f64>() / costs.len() as f64
 }
 
-fn cost_here(operation: &(dyn Fn() + Sync)) -> f64 {
+/// Microseconds of CPU that `operation` takes on this thread.
+pub(crate) fn cost_here(operation: &dyn Fn()) -> f64 {
     let start = thread_cpu();
     let mut count = 0_u32;
     loop {

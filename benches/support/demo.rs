@@ -67,15 +67,20 @@ impl Demo {
         self.dir.path()
     }
 
+    /// The environment's `IDP_HOME`.
+    pub(crate) fn home(&self) -> PathBuf {
+        self.path().join("dev")
+    }
+
     fn file(&self, name: &str) -> PathBuf {
-        self.path().join("dev").join(name)
+        self.home().join(name)
     }
 
     /// A command in the environment.
     pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = clean(program, self.path());
         command
-            .env("IDP_HOME", self.path().join("dev"))
+            .env("IDP_HOME", self.home())
             .env("AWS_SHARED_CREDENTIALS_FILE", self.file("aws/credentials"))
             .env("AWS_CONFIG_FILE", self.file("aws/config"))
             .env(

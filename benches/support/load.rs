@@ -9,7 +9,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
     task::LocalSet,
 };
@@ -68,7 +68,7 @@ impl Load {
                 .map(|_| {
                     let (load, next, go_on) = (self.clone(), Rc::clone(&next), Rc::clone(&go_on));
                     tokio::task::spawn_local(async move {
-                        let mut connection = Connection::open(load.address).await;
+                        let mut connection = Connection::new(open(load.address).await);
                         while next.get() < load.count && go_on() {
                             let number = next.replace(next.get() + 1);
                             let request = &load.requests[number % load.requests.len()];
@@ -88,17 +88,24 @@ impl Load {
     }
 }
 
-struct Connection {
-    stream: TcpStream,
+/// A TCP connection that sends at once.
+pub(crate) async fn open(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address)
+        .await
+        .expect("the server listens");
+    stream.set_nodelay(true).expect("it is a TCP socket");
+    stream
+}
+
+/// A connection that requests are sent over, one after the other.
+pub(crate) struct Connection<S> {
+    stream: S,
     buffer: Vec<u8>,
 }
 
-impl Connection {
-    async fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address)
-            .await
-            .expect("the server listens");
-        stream.set_nodelay(true).expect("it is a TCP socket");
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// Over an open stream.
+    pub(crate) fn new(stream: S) -> Self {
         Self {
             stream,
             buffer: Vec::with_capacity(16 * 1024),
@@ -106,11 +113,12 @@ impl Connection {
     }
 
     /// Sends a request and reads its whole answer.
-    async fn ask(&mut self, request: &[u8]) {
+    pub(crate) async fn ask(&mut self, request: &[u8]) {
         self.stream
             .write_all(request)
             .await
             .expect("the server reads");
+        self.stream.flush().await.expect("the server reads");
         self.buffer.clear();
         loop {
             let read = self.stream.read_buf(&mut self.buffer).await;
@@ -134,7 +142,7 @@ pub(crate) fn answer_length(answer: &[u8]) -> Option<usize> {
     let head = answer.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let at = answer[..head]
         .windows(LENGTH.len())
-        .position(|bytes| bytes == LENGTH)?
+        .position(|bytes| bytes.eq_ignore_ascii_case(LENGTH))?
         + LENGTH.len();
     let digits = answer[at..head]
         .iter()

@@ -6,10 +6,14 @@ pub(crate) mod crypto;
 pub(crate) mod demo;
 pub(crate) mod environments;
 pub(crate) mod load;
+pub(crate) mod nginx;
 pub(crate) mod postgres;
 pub(crate) mod process;
+pub(crate) mod proxy;
 pub(crate) mod report;
+pub(crate) mod route;
 pub(crate) mod site;
+pub(crate) mod upstream;
 
 /// Whether Cargo runs this as a benchmark. `cargo test --benches` and nextest start the program too, and
 /// measure nothing.

@@ -55,16 +55,7 @@ impl Running {
 
     /// CPU time that all its threads have used so far, in the kernel too; exact to 10 ms.
     pub(crate) fn cpu(&self) -> Duration {
-        let stat = self.proc("stat");
-        // The second field is the program's name in parentheses, which may hold anything.
-        let (_, rest) = stat.rsplit_once(')').expect("the name ends");
-        let ticks: u32 = rest
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .map(|field| field.parse::<u32>().expect("utime and stime are numbers"))
-            .sum();
-        TICK * ticks
+        cpu_of(self.id())
     }
 
     /// A line of `/proc/PID/status` that ends in kB, in MiB: `VmRSS`, `VmHWM`.
@@ -96,9 +87,27 @@ impl Running {
     }
 
     fn proc(&self, file: &str) -> String {
-        let path = format!("/proc/{}/{file}", self.id());
-        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+        proc(self.id(), file)
     }
+}
+
+/// CPU time that all threads of a process have used so far, in the kernel too; exact to 10 ms.
+pub(crate) fn cpu_of(id: u32) -> Duration {
+    let stat = proc(id, "stat");
+    // The second field is the program's name in parentheses, which may hold anything.
+    let (_, rest) = stat.rsplit_once(')').expect("the name ends");
+    let ticks: u32 = rest
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .map(|field| field.parse::<u32>().expect("utime and stime are numbers"))
+        .sum();
+    TICK * ticks
+}
+
+fn proc(id: u32, file: &str) -> String {
+    let path = format!("/proc/{id}/{file}");
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 impl Drop for Running {
