@@ -4,7 +4,7 @@ use std::{borrow::Cow, net::SocketAddr, sync::Arc};
 
 use http::{
     HeaderMap, Request, Response, StatusCode, Uri,
-    header::{HOST, ORIGIN},
+    header::{EXPECT, HOST, ORIGIN},
     request::Parts,
 };
 use hyper::body::Incoming;
@@ -195,6 +195,10 @@ impl<A: Answer> WaysIn<A> {
         known: bool,
     ) -> Response<ProxyBody> {
         self.record(refusal, head, peer, request_id, known);
+        // As the engine does, for clients that wait for "100 Continue".
+        if head.headers.contains_key(EXPECT) {
+            return refusal.clone().closing().answer(head, request_id);
+        }
         refusal.answer(head, request_id)
     }
 

@@ -18,9 +18,9 @@ mod sign;
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, Response, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Response, Uri, header};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 
 use self::{
     account::{Account, Answered},
@@ -135,9 +135,11 @@ impl Answer for Engine {
     async fn answer(&self, inbound: Inbound) -> Response<ProxyBody> {
         let (parts, body) = inbound.request.into_parts();
         let account = Account::open(self, &inbound.way, &parts, inbound.peer, inbound.request_id);
+        let waits = parts.headers.contains_key(header::EXPECT);
+        let was_empty = body.is_end_stream();
         let mut call = Call {
             protocol: head::protocol_by_guess(&parts.headers),
-            waits: parts.headers.contains_key(header::EXPECT),
+            waits,
             way: inbound.way,
             method: parts.method,
             uri: parts.uri,
@@ -146,10 +148,17 @@ impl Answer for Engine {
             request_id: inbound.request_id,
             account,
         };
-        match self.run(&mut call).await {
-            Ok(received) => call.hand_on(received),
-            Err(refusal) => call.refuse(&refusal),
+        let (mut answer, refused) = match self.run(&mut call).await {
+            Ok(received) => (call.hand_on(received), false),
+            Err(refusal) => (call.refuse(&refusal), true),
+        };
+        // botocore takes the status line of an answer without "100 Continue" for that of the next one on the
+        // same connection. Nobody is asked for a body that is empty or refused.
+        if waits && (was_empty || refused) {
+            let close = HeaderValue::from_static("close");
+            answer.headers_mut().insert(header::CONNECTION, close);
         }
+        answer
     }
 
     fn turned_away(&self, refusal: TurnedAway) {

@@ -147,6 +147,49 @@ async fn a_body_that_trickles_is_given_up() {
     assert_eq!(world.aws.count(), 0);
 }
 
+/// boto3 takes the status of an answer that came in the place of `100 Continue` for that of the next answer
+/// on the connection, so that none may follow.
+#[tokio::test]
+async fn who_waits_to_be_asked_and_is_not_gets_a_connection_that_ends() {
+    let world = world().await;
+    let put = |path: &str, length: usize, key: &str| {
+        format!(
+            "PUT {path} HTTP/1.1\r\nHost: {BUCKET}\r\nProxy-Authorization: {key}\r\nExpect: 100-continue\r\n\
+             Content-Length: {length}\r\n\r\n"
+        )
+    };
+    let closes = |answer: &str| {
+        let head = answer.split("\r\n\r\n").next().unwrap();
+        head.to_ascii_lowercase().contains("connection: close")
+    };
+    for (text, status) in [
+        (put("/empty", 0, &world.basic()), "200"),
+        (
+            put("/../x", 5, &world.basic()).replace("PUT", "PATCH"),
+            "403",
+        ),
+        (put("/k", 5, "Basic eA=="), "403"),
+    ] {
+        let mut stream = world.raw(&text).await;
+        let answer = read_some(&mut stream).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{text}{answer}"
+        );
+        assert!(closes(&answer), "{text}{answer}");
+    }
+    // Who was asked keeps the connection.
+    let mut stream = world.raw(&put("/k", 5, &world.basic())).await;
+    let asked = read_some(&mut stream).await;
+    assert!(asked.starts_with("HTTP/1.1 100 "), "{asked}");
+    stream.write_all(b"12345").await.unwrap();
+    let answer = read_some(&mut stream).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 200 ") && !closes(&answer),
+        "{answer}"
+    );
+}
+
 #[tokio::test]
 async fn without_a_length() {
     let world = world().await;
