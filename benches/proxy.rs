@@ -278,7 +278,7 @@ fn run<F: Future>(work: F) -> F::Output {
     LocalSet::new().block_on(&runtime, work)
 }
 
-/// A small request of DynamoDB, with headers as an SDK sends them and some of one's own.
+/// A small request of `DynamoDB`, with headers as an SDK sends them and some of one's own.
 fn post(operation: &str, more: &str) -> Vec<u8> {
     let body = r#"{"TableName":"users","Key":{"id":{"S":"user-123456"}}}"#;
     let item = r#"{"TableName":"users","Item":{"id":{"S":"user-123456"},"n":{"N":"1"}}}"#;

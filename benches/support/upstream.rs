@@ -49,7 +49,7 @@ pub(crate) const OBJECT: u64 = 1 << 30;
 /// How much of it is written at a time.
 const CHUNK: usize = 64 * 1024;
 
-/// What DynamoDB's GetItem may answer.
+/// What `GetItem` of `DynamoDB` may answer.
 const ITEM: &str =
     r#"{"Item":{"id":{"S":"user-123456"},"name":{"S":"A name"},"visits":{"N":"42"}}}"#;
 

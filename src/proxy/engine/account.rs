@@ -163,10 +163,10 @@ impl Account {
         self.metrics.answered(self.record.service, status);
     }
 
-    fn broken(&mut self, reason: String) {
+    fn broken(&mut self, reason: &str) {
         if self.is_open {
             self.record.phase = RequestPhase::Broken;
-            self.record.reason = Some(bounded(&reason));
+            self.record.reason = Some(bounded(reason));
             self.metrics.broken();
             self.finish();
         }
@@ -197,7 +197,7 @@ impl Account {
 
 impl Drop for Account {
     fn drop(&mut self) {
-        self.broken("the client went away".to_owned());
+        self.broken("the client went away");
     }
 }
 
@@ -341,7 +341,7 @@ impl Body for Answered {
             }
             Some(Err(error)) => {
                 self.account
-                    .broken(format!("AWS broke its answer off: {error}"));
+                    .broken(&format!("AWS broke its answer off: {error}"));
                 Some(Err(error.into()))
             }
             None => {

@@ -331,7 +331,7 @@ impl Tail {
     /// The last line, where `end`, the end of a file from `from` on, holds all of it.
     fn find(end: &[u8], from: u64) -> Option<Self> {
         let Some(last_break) = memchr::memrchr(b'\n', end) else {
-            return (from == 0).then(|| Self {
+            return (from == 0).then_some(Self {
                 length: 0,
                 torn: end.len() as u64,
                 last: None,

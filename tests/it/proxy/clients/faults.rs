@@ -26,7 +26,7 @@ use super::{
 };
 use crate::e2e::dev::{Dev, ROLE};
 
-/// Answers DynamoDB's requests, each after the time that it names in `x-test-wait-ms`.
+/// Answers `DynamoDB`'s requests, each after the time that it names in `x-test-wait-ms`.
 struct Table;
 
 #[async_trait]
@@ -69,7 +69,7 @@ fn with_raw(behave: fn(TcpStream, usize)) -> (Stage, Arc<AtomicUsize>) {
     (Stage::with(dev, sts, cloud, RULES, ROLE), count)
 }
 
-/// A plain request to DynamoDB with the proxy's key.
+/// A plain request to `DynamoDB` with the proxy's key.
 fn request(stage: &Stage, operation: &str, more: &str) -> String {
     let body = r#"{"TableName":"t","Key":{"id":{"S":"1"}},"Item":{"id":{"S":"1"}}}"#;
     format!(
@@ -119,7 +119,7 @@ fn ask(stage: &Stage, operation: &str, more: &str) -> (u16, String) {
     read_answer(&stream)
 }
 
-/// Every one of them is told in DynamoDB's shape what happened, and recorded.
+/// Every one of them is told in `DynamoDB`'s shape what happened, and recorded.
 #[track_caller]
 fn clean_error(stage: &Stage, operation: &str) {
     let (status, body) = ask(stage, operation, "");
@@ -282,7 +282,7 @@ mod heavy {
         );
         for upload in &mut uploads {
             upload.write_all(head.as_bytes()).unwrap();
-            upload.write_all(&[b'x'; 100_000]).unwrap();
+            upload.write_all(&vec![b'x'; 100_000]).unwrap();
         }
         let start = Instant::now();
         let uploading = |stage: &Stage| {

@@ -24,10 +24,6 @@ mod heavy {
     use super::*;
 
     #[test]
-    #[expect(
-        clippy::print_stderr,
-        reason = "the figures are the point of a run by hand"
-    )]
     fn large_bodies_pass_byte_by_byte_in_flat_memory() {
         if python().is_none() {
             return;

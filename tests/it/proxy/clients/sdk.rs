@@ -240,7 +240,7 @@ fn the_aws_cli_uses_twelve_services_by_every_way() {
     nothing_leaked(&stage);
 }
 
-/// A MiniStack with a role that trusts the issuer and may do everything.
+/// A `MiniStack` with a role that trusts the issuer and may do everything.
 fn with_role(mini: &MiniStack, dev: &Dev) {
     let issuer = dev.issuer();
     let environment = [
