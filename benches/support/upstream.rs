@@ -21,7 +21,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::{
     ServerConfig,
     pki_types::{PrivateKeyDer, pem::PemObject as _},
@@ -109,6 +109,10 @@ impl Upstream {
 fn make_certificates(dir: &Path) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // A name of its own: OpenSSL takes a certificate whose issuer has the same name for self-signed.
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "authority of the benchmark");
     let generate = || KeyPair::generate().expect("aws-lc makes keys");
     let authority = CertifiedIssuer::self_signed(params, generate()).expect("rcgen signs");
     let key = generate();
