@@ -54,10 +54,15 @@ struct Verify {
 
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     let Command::Verify(args) = &args.command;
+    // A file that an argument names is the argument's mistake.
+    let code = match args.file {
+        Some(_) => ExitCode::Usage,
+        None => ExitCode::Other,
+    };
     let mut logs = Vec::new();
     for path in paths(args, context)? {
-        let log =
-            verify_request_log(&path, args.partial).map_err(|error| unreadable(&path, error))?;
+        let log = verify_request_log(&path, args.partial)
+            .map_err(|error| unreadable(&path, error, code))?;
         logs.push((path, log));
     }
     let printer = context.printer;
@@ -95,7 +100,7 @@ fn paths(args: &Verify, context: &Context) -> Outcome<Vec<PathBuf>> {
     let directory = context.env.identity_path()?.with_file_name("proxy");
     let logs = match request_logs_in(&directory) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(unreadable(&directory, error));
+            return Err(unreadable(&directory, error, ExitCode::Other));
         }
         logs => logs.unwrap_or_default(),
     };
@@ -108,7 +113,7 @@ fn paths(args: &Verify, context: &Context) -> Outcome<Vec<PathBuf>> {
     Ok(logs)
 }
 
-fn unreadable(path: &std::path::Path, error: io::Error) -> Failure {
+fn unreadable(path: &std::path::Path, error: io::Error, code: ExitCode) -> Failure {
     let help = match error.kind() {
         io::ErrorKind::NotFound => "name a file that is there with --file",
         io::ErrorKind::PermissionDenied => {
@@ -117,7 +122,7 @@ fn unreadable(path: &std::path::Path, error: io::Error) -> Failure {
         _ => "name a request log's file with --file",
     };
     let what = format!("cannot read the request log {}", path.display());
-    Failure::new(ExitCode::Other, anyhow::Error::new(error).context(what)).help(help)
+    Failure::new(code, anyhow::Error::new(error).context(what)).help(help)
 }
 
 const fn findings(log: &VerifiedLog) -> u64 {

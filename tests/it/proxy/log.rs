@@ -108,7 +108,7 @@ fn a_log_that_is_not_there_is_no_sound_one() {
         .exits(1)
         .says(&["there is no request log in", "IDP_HOME", "--file"]);
     verify(&place, &["--file", "/nonexistent/requests.jsonl"])
-        .exits(1)
+        .exits(2)
         .says(&["/nonexistent", "name a file that is there"]);
     verify(&place, &["--partial"]).exits(2);
     assert!(!place.home().join("proxy").exists(), "nothing is made");
