@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use moka::sync::Cache;
+use quick_cache::sync::Cache;
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use rustls::{
     ServerConfig,
@@ -19,7 +19,7 @@ use super::certificate_authority::{Authority, AuthorityError, LEAF_LIFE};
 use crate::domain::{Clock, Random, Timestamp};
 
 /// How many hosts' certificates are kept. Buckets in host names make hosts many.
-const HOSTS: u64 = 1000;
+const HOSTS: usize = 1000;
 /// How many TLS sessions can be resumed, over all hosts.
 const SESSIONS: usize = 4096;
 
@@ -47,7 +47,7 @@ pub struct Leaves {
 impl fmt::Debug for Leaves {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Leaves")
-            .field("made", &self.made.entry_count())
+            .field("made", &self.made.len())
             .finish_non_exhaustive()
     }
 }
@@ -90,7 +90,7 @@ impl Leaves {
             .unwrap_or_else(PoisonError::into_inner);
         if current.pem() != authority.pem() {
             *current = Arc::new(authority);
-            self.made.invalidate_all();
+            self.made.clear();
         }
     }
 

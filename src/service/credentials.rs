@@ -1,8 +1,11 @@
 //! Environments' credentials, parsed once and kept for a few seconds.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use moka::sync::Cache;
+use quick_cache::sync::Cache;
 
 use super::Service;
 use crate::{
@@ -17,7 +20,7 @@ use crate::{
 const LIFE: Duration = Duration::from_secs(5);
 
 /// How many are kept: some 500 bytes each.
-const CAPACITY: u64 = 10_000;
+const CAPACITY: usize = 10_000;
 
 /// A credential whose key is ready to verify.
 #[derive(Debug)]
@@ -28,24 +31,28 @@ pub(super) struct Known {
     pub(super) key: VerifyingKey,
 }
 
-pub(super) struct Credentials(Cache<EnvironmentId, Arc<Known>>);
+pub(super) struct Credentials(Cache<EnvironmentId, (Instant, Arc<Known>)>);
 
 impl Credentials {
     pub(super) fn new() -> Self {
-        Self(
-            Cache::builder()
-                .max_capacity(CAPACITY)
-                .time_to_live(LIFE)
-                .build(),
-        )
+        Self(Cache::new(CAPACITY))
+    }
+
+    fn get(&self, id: EnvironmentId) -> Option<Arc<Known>> {
+        let (since, known) = self.0.get(&id)?;
+        (since.elapsed() < LIFE).then_some(known)
+    }
+
+    fn keep(&self, id: EnvironmentId, known: Arc<Known>) {
+        self.0.insert(id, (Instant::now(), known));
     }
 
     pub(super) fn forget(&self, id: EnvironmentId) {
-        self.0.invalidate(&id);
+        self.0.remove(&id);
     }
 
     pub(super) fn forget_all(&self) {
-        self.0.invalidate_all();
+        self.0.clear();
     }
 }
 
@@ -58,7 +65,7 @@ impl Service {
         id: EnvironmentId,
         kid: &str,
     ) -> Result<Option<Arc<Known>>, StoreError> {
-        if let Some(known) = self.credentials.0.get(&id)
+        if let Some(known) = self.credentials.get(id)
             && known.credential.kid == kid
         {
             return Ok(Some(known));
@@ -67,7 +74,7 @@ impl Service {
             && credential.kid == kid
         {
             let known = Arc::new(Known::new(credential, KeyStanding::Present)?);
-            self.credentials.0.insert(id, known.clone());
+            self.credentials.keep(id, known.clone());
             return Ok(Some(known));
         }
         // Seldom: a key that was replaced, or nobody's.

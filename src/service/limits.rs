@@ -5,6 +5,7 @@
 //! client pays only once it has proved its key, so that nobody else can use up what is its own.
 
 use std::{
+    convert::Infallible,
     hash::Hash,
     net::{IpAddr, Ipv6Addr},
     sync::{
@@ -18,16 +19,19 @@ use governor::{
     Quota, RateLimiter, clock::Clock as GovernorClock, middleware::NoOpMiddleware, nanos::Nanos,
     state::StateStore,
 };
-use moka::{policy::EvictionPolicy, sync::Cache};
+use quick_cache::{
+    DefaultHashBuilder, OptionsBuilder, UnitWeighter,
+    sync::{Cache, DefaultLifecycle},
+};
 
 use crate::{
     config::{LimitSettings, RateLimit},
     domain::{AdminTokenId, Clock, EnvironmentId, JoinTokenId, Timestamp},
 };
 
-/// How many callers of a kind are remembered, some 200 bytes each. The one that has been silent for
-/// longest is forgotten first, and begins with a full bucket when it comes again.
-const CAPACITY: u64 = 20_000;
+/// How many callers of a kind are remembered, some 200 bytes each. Half of the places are for those that
+/// came more than once. Who is forgotten begins with a full bucket when it comes again.
+const CAPACITY: usize = 20_000;
 
 /// Come back later; nothing was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -109,7 +113,7 @@ where
 {
     rate: RateLimiter<Attempt<K>, Buckets<K>, Steady, NoOpMiddleware<Nanos>>,
     #[cfg(test)]
-    buckets: Cache<K, Arc<AtomicU64>>,
+    buckets: Arc<Cache<K, Arc<AtomicU64>>>,
     clock: Steady,
 }
 
@@ -119,9 +123,7 @@ where
 {
     fn new(limit: RateLimit, clock: Steady) -> Self {
         let quota = Quota::per_second(limit.per_second).allow_burst(limit.burst);
-        // From then on a bucket is full again, which is what a new one is.
-        let full = Duration::from_secs(u64::from(limit.burst.get() / limit.per_second.get()) + 60);
-        let buckets = Buckets::new(full);
+        let buckets = Buckets(Arc::new(remembered()));
         Self {
             #[cfg(test)]
             buckets: buckets.0.clone(),
@@ -142,6 +144,27 @@ where
     }
 }
 
+/// A cache of [`CAPACITY`] places. A number of shards that divides it keeps it exact.
+fn remembered<K: Hash + Eq, V: Clone>() -> Cache<K, V> {
+    let options = OptionsBuilder::new()
+        .estimated_items_capacity(CAPACITY)
+        .weight_capacity(CAPACITY as u64)
+        .shards(32)
+        .hot_allocation(0.5)
+        .ghost_allocation(1.0)
+        .build();
+    match options {
+        Ok(options) => Cache::with_options(
+            options,
+            UnitWeighter,
+            DefaultHashBuilder::default(),
+            DefaultLifecycle::default(),
+        ),
+        // Only a capacity that is missing is an error.
+        Err(_) => Cache::new(CAPACITY),
+    }
+}
+
 /// A look at a bucket, or a draught from it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Attempt<K> {
@@ -150,22 +173,7 @@ struct Attempt<K> {
 }
 
 /// The state of each bucket: the time, in nanoseconds since the start, at which it is full again.
-struct Buckets<K>(Cache<K, Arc<AtomicU64>>);
-
-impl<K> Buckets<K>
-where
-    K: Copy + Hash + Eq + Send + Sync + 'static,
-{
-    fn new(idle: Duration) -> Self {
-        Self(
-            Cache::builder()
-                .max_capacity(CAPACITY)
-                .eviction_policy(EvictionPolicy::lru())
-                .time_to_idle(idle)
-                .build(),
-        )
-    }
-}
+struct Buckets<K>(Arc<Cache<K, Arc<AtomicU64>>>);
 
 impl<K> StateStore for Buckets<K>
 where
@@ -183,7 +191,9 @@ where
             let state = state.map_or(0, |bucket| bucket.load(Ordering::Acquire));
             return measure(state).map(|(positive, _)| positive);
         }
-        let bucket = self.0.get_with(attempt.key, Arc::default);
+        let Ok(bucket) = self
+            .0
+            .get_or_insert_with::<_, Infallible>(&attempt.key, || Ok(Arc::default()));
         let mut state = bucket.load(Ordering::Acquire);
         loop {
             let (positive, next) = measure(state)?;
@@ -326,12 +336,11 @@ mod tests {
     fn a_flood_of_addresses_takes_bounded_memory() {
         let (_, limits) = limits(1, 1);
         for number in 0..(3 * CAPACITY) {
-            let network = u128::from(number) << 64;
+            let network = (number as u128) << 64;
             limits.charge(Ipv6Addr::from_bits(network).into());
         }
         let store = &limits.addresses.as_ref().unwrap().buckets;
-        store.run_pending_tasks();
-        assert!(store.entry_count() <= CAPACITY, "{}", store.entry_count());
+        assert!(store.len() <= CAPACITY, "{}", store.len());
         // One that is new is limited all the same.
         assert_eq!(burst(&limits, "192.0.2.1"), 1);
     }
