@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::task::spawn_blocking;
 
 use super::{KeyRingError, Pool, Sealing};
 use crate::{
@@ -23,7 +24,7 @@ pub struct Keystore {
     /// Where new keys are made and kept if not in the database. Keys that are sealed go on signing
     /// until their time is over.
     pub external: Option<Arc<dyn ExternalKeys>>,
-    /// Where keys are made and sealed ones sign.
+    /// Where sealed keys sign.
     pub pool: Arc<Pool>,
 }
 
@@ -67,8 +68,10 @@ impl Keystore {
     ) -> Result<NewKey, KeyRingError> {
         let Some(external) = self.maker() else {
             let algorithm = self.algorithm;
-            let made = self.pool.run(move || PrivateKey::generate(algorithm));
-            let record = self.seal(&made.await??, clock, random).await?;
+            // Takes far longer than what the pool's threads are for.
+            let made = spawn_blocking(move || PrivateKey::generate(algorithm));
+            let made = made.await.map_err(KeyRingError::Generation)??;
+            let record = self.seal(&made, clock, random).await?;
             return Ok(NewKey {
                 record,
                 unkept: None,

@@ -32,9 +32,9 @@ pub enum KeyRingError {
     /// A key that was just made does not sign, or an external keystore makes none.
     #[error(transparent)]
     Sign(#[from] SignError),
-    /// The signing threads are gone.
-    #[error(transparent)]
-    Pool(#[from] super::Overloaded),
+    /// No key was made, because the process is ending or by a defect.
+    #[error("no key was made: {0}")]
+    Generation(#[source] tokio::task::JoinError),
 }
 
 /// Opens the keys of the keystore's issuer, which are going to sign tokens of up to `longest_life`.

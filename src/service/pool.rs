@@ -12,12 +12,28 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crossbeam_channel::{Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+#[cfg(target_os = "linux")]
+use rustix::process::{getpriority_process, setpriority_process};
 use tokio::sync::oneshot;
 
 use crate::ports::Patience;
 
-type Job = Box<dyn FnOnce() + Send>;
+/// Work; and what hands over its result, if anybody still wants it.
+type Job = Box<dyn FnOnce() -> Option<Delivery> + Send>;
+type Delivery = Box<dyn FnOnce() + Send>;
+
+/// How many results a thread keeps at most, and for how long, while there is more work: whoever waits
+/// for one has to be woken, which stops a thread that works for as long as it takes, unless others are
+/// woken with them.
+const KEPT: (usize, Duration) = (8, Duration::from_millis(6));
+
+/// How much nicer than others the threads are. With this one a thread gets a quarter of a core that somebody
+/// else could use alone.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 5;
+#[cfg(target_os = "linux")]
+const NICEST: i32 = 19;
 
 /// How many visitors there may be for brief work to be done at once. Each can hold up a thread that
 /// serves JWKS and health for some 0.1 ms, so together they do so for no longer than 10 ms.
@@ -26,8 +42,11 @@ const FEW: usize = 96;
 /// From how many visitors on each of them may be kept waiting for others, to do something together.
 const SEVERAL: usize = 8;
 
+/// How many do it together at most: what they do next comes at once, and holds up others.
+const TOGETHER: usize = 48;
+
 /// How long visitors are kept waiting at least and at most.
-const WAIT: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(10));
+const WAIT: (Duration, Duration) = (Duration::from_millis(3), Duration::from_millis(10));
 
 /// The queue is full, or the pool is shutting down; nothing was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -75,13 +94,8 @@ impl Pool {
             thread::Builder::new()
                 .name(format!("sign-{number}"))
                 .spawn(move || {
-                    for job in receiver {
-                        let start = Instant::now();
-                        // A job that panics has dropped its answer, which its caller sees; the
-                        // thread is needed for the next one.
-                        drop(catch_unwind(AssertUnwindSafe(job)));
-                        follow(&pace, start.elapsed());
-                    }
+                    stand_back();
+                    work(&receiver, &pace);
                 })?;
         }
         Ok(Self {
@@ -98,8 +112,8 @@ impl Pool {
         Visit(&self.visitors)
     }
 
-    /// How long a visitor may be kept waiting for others: until a third of all that are here can
-    /// do it together, but not for longer than 2 ms, or than half of what jobs have to wait for a
+    /// How long a visitor may be kept waiting for others: until half of all that are here can
+    /// do it together, but not for longer than 3 ms, or than half of what jobs have to wait for a
     /// thread anyway. Who is alone, or nearly so, does not wait.
     pub(super) fn patience(&self) -> Patience {
         let visitors = self.visitors.load(Ordering::Relaxed);
@@ -111,7 +125,7 @@ impl Pool {
         let backlog = pace.saturating_mul(waiting) / self.threads;
         Patience {
             time: (backlog / 2).clamp(WAIT.0, WAIT.1),
-            company: visitors / 3,
+            company: (visitors / 2).min(TOGETHER),
         }
     }
 
@@ -142,7 +156,8 @@ impl Pool {
         self.queue.len()
     }
 
-    /// Runs `work` on one of the threads.
+    /// Runs `work` on one of the threads. While more waits for them, its result may be kept for as
+    /// long as a few jobs take, so this is not for work that takes much longer than a signature.
     ///
     /// # Errors
     /// [`Overloaded`] at once where the queue is full.
@@ -154,13 +169,57 @@ impl Pool {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move || {
             // A caller that has gone away does not want the work any more.
-            if !answer.is_closed() {
-                drop(answer.send(work()));
+            if answer.is_closed() {
+                return None;
             }
+            let result = work();
+            Some(Box::new(move || drop(answer.send(result))))
         });
         match self.queue.try_send(job) {
             Ok(()) => answered.await.map_err(|_| Overloaded),
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(Overloaded),
+        }
+    }
+}
+
+/// Has the thread let others go first: who serves JWKS and health, or says that there is no room, is
+/// done in a fraction of the time that a signature takes.
+fn stand_back() {
+    // Elsewhere the whole process would.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = getpriority_process(None)
+        .and_then(|nice| setpriority_process(None, (nice + NICE).min(NICEST)))
+    {
+        tracing::debug!(%error, "a signing thread keeps its priority");
+    }
+}
+
+/// What a thread of the pool does.
+fn work(queue: &Receiver<Job>, pace: &AtomicU32) {
+    let mut kept = Vec::with_capacity(KEPT.0);
+    let deliver = |kept: &mut Vec<(Instant, Delivery)>| {
+        for (_, delivery) in kept.drain(..) {
+            delivery();
+        }
+    };
+    loop {
+        let job = queue.try_recv().or_else(|_| {
+            deliver(&mut kept);
+            queue.recv()
+        });
+        let Ok(job) = job else { return };
+        let start = Instant::now();
+        // A job that panics has dropped its answer, which its caller sees; the thread is needed for
+        // the next one.
+        let delivery = catch_unwind(AssertUnwindSafe(job)).ok().flatten();
+        let end = Instant::now();
+        let took = end - start;
+        follow(pace, took);
+        kept.extend(delivery.map(|delivery| (end, delivery)));
+        // The next job is taken to be like this one.
+        let is_overdue = |(since, _): &(Instant, Delivery)| end - *since + took > KEPT.1;
+        if kept.len() == KEPT.0 || kept.first().is_some_and(is_overdue) {
+            deliver(&mut kept);
         }
     }
 }
@@ -198,6 +257,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn every_result_is_handed_over_though_some_are_kept_for_a_while() {
+        let pool = pool(32);
+        let jobs = (0..3 * KEPT.0).map(|number| {
+            pool.run(move || {
+                assert_ne!(number, KEPT.0 + 1, "on purpose");
+                number
+            })
+        });
+        let results = futures_util::future::join_all(jobs).await;
+        for (number, result) in results.into_iter().enumerate() {
+            let expected = if number == KEPT.0 + 1 {
+                Err(Overloaded)
+            } else {
+                Ok(number)
+            };
+            assert_eq!(result, expected);
+        }
+    }
+
+    #[tokio::test]
     async fn brief_work_stays_here_until_there_is_a_crowd() {
         let pool = pool(4);
         let here = || thread::current().id();
@@ -215,7 +294,7 @@ mod tests {
         assert_eq!(pool.patience(), Patience::default());
         visits.push(pool.visit());
         let patience = pool.patience();
-        assert_eq!((patience.time, patience.company), (WAIT.0, SEVERAL / 3));
+        assert_eq!((patience.time, patience.company), (WAIT.0, SEVERAL / 2));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
