@@ -1,9 +1,10 @@
 //! Request bodies: bounded, of the right type, and with one meaning only.
 
 use axum::{
-    body::Body,
+    BoxError,
+    body::HttpBody,
     extract::{FromRequest, Request},
-    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
+    http::{HeaderMap, StatusCode, header::CONTENT_TYPE, request::Parts},
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -28,7 +29,11 @@ fn is_type(headers: &HeaderMap, expected: &str) -> bool {
         .is_some_and(|value| value.trim().eq_ignore_ascii_case(expected))
 }
 
-async fn read(body: Body) -> Result<Bytes, (StatusCode, String)> {
+async fn read<B>(body: B) -> Result<Bytes, (StatusCode, String)>
+where
+    B: HttpBody<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
     match Limited::new(body, MAX_BODY).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err((
@@ -59,7 +64,29 @@ impl Form {
             .ok_or_else(|| invalid(format!("{name} is missing")))
     }
 
-    fn parse(body: &[u8]) -> Result<Self, HttpError> {
+    /// Receives the body of a request with these headers.
+    pub(super) async fn receive<B>(parts: &Parts, body: B) -> Result<Bytes, HttpError>
+    where
+        B: HttpBody<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        if parts.uri.query().is_some() {
+            return Err(invalid(
+                "parameters belong in the body, not in the query, where logs would keep them",
+            ));
+        }
+        if !is_type(&parts.headers, "application/x-www-form-urlencoded") {
+            return Err(invalid(
+                "the content type must be application/x-www-form-urlencoded",
+            ));
+        }
+        read(body)
+            .await
+            .map_err(|(status, detail)| invalid(detail).with_status(status))
+    }
+
+    /// Reads a body.
+    pub(super) fn parse(body: &[u8]) -> Result<Self, HttpError> {
         if std::str::from_utf8(body).is_err() {
             return Err(invalid("the body is not UTF-8"));
         }
@@ -85,27 +112,6 @@ impl Form {
 
 fn invalid(detail: impl Into<String>) -> HttpError {
     HttpError::oauth("invalid_request", detail)
-}
-
-impl<S: Send + Sync> FromRequest<S> for Form {
-    type Rejection = HttpError;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, HttpError> {
-        if request.uri().query().is_some() {
-            return Err(invalid(
-                "parameters belong in the body, not in the query, where logs would keep them",
-            ));
-        }
-        if !is_type(request.headers(), "application/x-www-form-urlencoded") {
-            return Err(invalid(
-                "the content type must be application/x-www-form-urlencoded",
-            ));
-        }
-        let body = read(request.into_body())
-            .await
-            .map_err(|(status, detail)| invalid(detail).with_status(status))?;
-        Self::parse(&body)
-    }
 }
 
 /// A JSON object of the administration API: no member twice, none that is unknown.

@@ -10,7 +10,7 @@ use std::{
 use axum::{
     BoxError, Router,
     body::{Body, Bytes, HttpBody},
-    http::{HeaderValue, Request, Response, StatusCode, header::X_CONTENT_TYPE_OPTIONS},
+    http::{HeaderValue, Method, Request, Response, StatusCode, header::X_CONTENT_TYPE_OPTIONS},
     response::IntoResponse,
 };
 use ipnet::IpNet;
@@ -20,17 +20,16 @@ use tracing::{Instrument as _, Span, field};
 use url::Url;
 
 use super::{
-    Peer,
+    App, Peer,
     client_address::TrustedProxies,
     error::{HttpError, Proved},
-    layers::REQUEST_ID,
+    layers::{self, REQUEST_ID},
+    log_fields::LogFields,
+    oidc, route_all,
     routes::{Route, Routes},
     trace_context::TraceParent,
 };
-use crate::{
-    domain::RequestId,
-    service::{Gate, Limited, Service},
-};
+use crate::service::{Gate, Limited, RequestContext, Service};
 
 /// A router with everything before it. Cheap to clone.
 #[derive(Clone)]
@@ -38,7 +37,8 @@ pub struct Front(Arc<Inner>);
 
 struct Inner {
     router: Router,
-    service: Arc<Service>,
+    app: Arc<App>,
+    time_limit: Duration,
     routes: Routes,
     proxies: TrustedProxies,
     gate: Gate,
@@ -54,23 +54,34 @@ struct Series {
     responses: [Counter; 4],
 }
 
+/// How much a front lets in.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// How many requests at a time.
+    pub requests: usize,
+    /// How long each of them may take, its body included.
+    pub time: Duration,
+}
+
 impl Front {
-    /// Puts itself before `router`, in which at most `most` requests are at a time.
+    /// Puts itself before the [`router`](super::router) of `service`, with `extra` merged in.
     #[must_use]
     pub fn new(
-        router: Router,
         service: Arc<Service>,
         server_url: &Url,
+        extra: Router,
         trusted_proxies: Vec<IpNet>,
-        most: usize,
+        bounds: Bounds,
     ) -> Self {
         describe();
+        let app = Arc::new(App::new(service, server_url));
         Self(Arc::new(Inner {
-            routes: Routes::new(service.issuer(), server_url),
-            router,
-            service,
+            routes: Routes::new(app.service.issuer(), server_url),
+            router: route_all(&app, server_url, extra, bounds.time),
+            app,
+            time_limit: bounds.time,
             proxies: TrustedProxies::new(trusted_proxies),
-            gate: Gate::new(most),
+            gate: Gate::new(bounds.requests),
             series: Route::ALL.into_iter().map(Series::of).collect(),
             limited: metrics::counter!("idp_rate_limited_total", "scope" => "address"),
             shed: metrics::counter!("idp_shed_requests_total"),
@@ -86,7 +97,7 @@ impl Front {
         let begun = Instant::now();
         let route = self.0.routes.of(request.uri().path());
         let response = match self.0.gate.enter() {
-            Some(_place) if route.is_document() => self.route(request).await,
+            Some(_place) if route.is_document() => self.document(request, route).await,
             Some(_place) => self.admit(request, route, peer, begun).await,
             None => {
                 self.0.shed.increment(1);
@@ -94,6 +105,24 @@ impl Front {
             }
         };
         self.0.series[route as usize].count(response.status(), begun.elapsed());
+        response
+    }
+
+    /// What nearly all requests ask for has no need of the router.
+    async fn document<B>(&self, request: Request<B>, route: Route) -> Response<Body>
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let app = &self.0.app;
+        // The answer to HEAD is that to GET; its body is not sent.
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        let mut response = match route {
+            Route::Jwks if reads => oidc::jwks(app, request.headers()),
+            Route::Discovery if reads => oidc::discovery_document(app, request.headers()),
+            _ => return self.route(request).await,
+        };
+        layers::finish(&mut response, app.service.request_id());
         response
     }
 
@@ -121,25 +150,37 @@ impl Front {
     {
         let client = self.0.proxies.client(peer, request.headers());
         let counted = !matches!(route, Route::Sts | Route::Other);
-        let limits = self.0.service.limits();
+        let service = &self.0.app.service;
+        let limits = service.limits();
         if counted && let Err(limited) = limits.admits(client) {
             return self.limited(route, limited);
         }
-        let id = self.0.service.request_id();
-        let span = span(&request, id, route, client);
-        request.extensions_mut().insert(Peer(client));
-        request.extensions_mut().insert(id);
-        let response = async {
-            let response = self.route(request).await;
+        let id = service.request_id();
+        let parent = TraceParent::of(request.headers());
+        let fields = LogFields::new(id, method(&request), route.as_str(), client, parent);
+        let span = span(&fields, parent);
+        let answered = async {
+            let response = if route == Route::Token && request.method() == Method::POST {
+                let context = RequestContext {
+                    id,
+                    source: Some(client),
+                };
+                let answer = oidc::token(&self.0.app, request, context);
+                layers::guard(answer, id, self.0.time_limit).await
+            } else {
+                request.extensions_mut().insert(Peer(client));
+                request.extensions_mut().insert(id);
+                self.route(request).await
+            };
             tracing::debug!(
                 status = response.status().as_u16(),
                 ms = begun.elapsed().as_secs_f64() * 1e3,
                 "answered"
             );
             response
-        }
-        .instrument(span)
-        .await;
+        };
+        // In a box, because a connection would be as large without a request as with one.
+        let response = Box::pin(fields.scope(answered).instrument(span)).await;
         if counted && proves_nothing(route, &response) {
             limits.charge(client);
         }
@@ -159,7 +200,7 @@ impl Front {
     fn refuse(&self, error: HttpError) -> Response<Body> {
         let mut response = error.into_response();
         let headers = response.headers_mut();
-        if let Ok(value) = HeaderValue::from_str(&self.0.service.request_id().to_string()) {
+        if let Ok(value) = HeaderValue::from_str(&self.0.app.service.request_id().to_string()) {
             headers.insert(REQUEST_ID.clone(), value);
         }
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -184,18 +225,18 @@ fn proves_nothing(route: Route, response: &Response<Body>) -> bool {
     }
 }
 
-/// What the log lines of a request have in common.
-fn span<B>(request: &Request<B>, id: RequestId, route: Route, client: IpAddr) -> Span {
+/// The span of a request, for those who collect them.
+fn span(fields: &LogFields, parent: Option<TraceParent<'_>>) -> Span {
     let span = tracing::info_span!(
         "request",
-        request_id = %id,
-        method = method(request),
-        route = route.as_str(),
-        %client,
+        request_id = %fields.id,
+        method = fields.method,
+        route = fields.route,
+        client = %fields.client,
         trace_id = field::Empty,
         parent_id = field::Empty,
     );
-    if let Some(parent) = TraceParent::of(request.headers()) {
+    if let Some(parent) = parent {
         span.record("trace_id", parent.trace_id);
         span.record("parent_id", parent.parent_id);
         #[cfg(feature = "otel")]

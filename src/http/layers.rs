@@ -1,4 +1,5 @@
-//! What every request goes through: an id, safe headers, a time limit, a panic's end.
+//! What every request goes through: an id, safe headers, a time limit, a panic's end. Documents, which are
+//! ready before they are asked for, need no more than the first two.
 
 use std::{
     any::Any,
@@ -65,22 +66,36 @@ impl tower::Service<Request> for Layers {
         let known = request.extensions().get().copied();
         let id: RequestId = known.unwrap_or_else(|| self.service.request_id());
         request.extensions_mut().insert(id);
-        let answer = AssertUnwindSafe(self.router.call(request)).catch_unwind();
-        let time_limit = self.time_limit;
-        Box::pin(async move {
-            let mut response = match timeout(time_limit, answer).await {
-                Ok(Ok(Ok(response))) => response,
-                Ok(Err(panic)) => recover(&*panic),
-                Err(_) => took_too_long(time_limit).into_response(),
-            };
-            finish(&mut response, id);
-            Ok(response)
-        })
+        let routed = self.router.call(request);
+        let answer = async move {
+            match routed.await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            }
+        };
+        let guarded = guard(answer, id, self.time_limit);
+        Box::pin(async move { Ok(guarded.await) })
     }
 }
 
+/// The answer, or what there is in its place where it takes too long or panics.
+pub(super) async fn guard(
+    answer: impl Future<Output = Response<Body>>,
+    id: RequestId,
+    time_limit: Duration,
+) -> Response<Body> {
+    let answer = AssertUnwindSafe(answer).catch_unwind();
+    let mut response = match timeout(time_limit, answer).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(panic)) => recover(&*panic),
+        Err(_) => took_too_long(time_limit).into_response(),
+    };
+    finish(&mut response, id);
+    response
+}
+
 /// The headers of every answer.
-fn finish(response: &mut Response<Body>, id: RequestId) {
+pub(super) fn finish(response: &mut Response<Body>, id: RequestId) {
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
         headers.insert(REQUEST_ID.clone(), value);

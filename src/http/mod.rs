@@ -8,6 +8,7 @@ mod client_address;
 mod error;
 mod front;
 mod layers;
+mod log_fields;
 mod oidc;
 mod ops;
 #[cfg(feature = "otel")]
@@ -21,7 +22,8 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use axum::Router;
 use url::Url;
 
-pub use front::Front;
+pub use front::{Bounds, Front};
+pub use log_fields::LogFields;
 pub use oidc::{DISCOVERY_CACHE, JWKS_CACHE, discovery};
 pub use ops::{Ops, router as ops_router};
 pub use sts::{CurrentSts, OnRefusal, router as sts_router, router_of as sts_router_of};
@@ -39,6 +41,16 @@ struct App {
     discovery: Rendered,
 }
 
+impl App {
+    fn new(service: Arc<Service>, server_url: &Url) -> Self {
+        let discovery = discovery(service.issuer(), service.keys().algorithm(), server_url);
+        Self {
+            discovery: Rendered::new(discovery),
+            service,
+        }
+    }
+}
+
 type AppState = axum::extract::State<Arc<App>>;
 
 /// The public router: discovery, JWKS, tokens and enrolment below the path of the issuer and of the
@@ -50,12 +62,16 @@ pub fn router(
     extra: Router,
     time_limit: Duration,
 ) -> Router {
-    let discovery = Rendered::new(discovery(
-        service.issuer(),
-        service.keys().algorithm(),
+    route_all(
+        &Arc::new(App::new(service, server_url)),
         server_url,
-    ));
-    let app = Arc::new(App { service, discovery });
+        extra,
+        time_limit,
+    )
+}
+
+/// The same for handlers that share `app` with others.
+fn route_all(app: &Arc<App>, server_url: &Url, extra: Router, time_limit: Duration) -> Router {
     let issuer_path = app.service.issuer().path().to_owned();
     let server_path = server_url.path().trim_end_matches('/').to_owned();
     // An issuer's path may begin a segment with `:` or `*`, which axum 0.7 gave a meaning.

@@ -2,9 +2,10 @@
 
 use std::{borrow::Cow, fmt, io::IsTerminal as _};
 
-use tracing::{Event, Subscriber};
+use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
+    filter::{FilterExt as _, LevelFilter, filter_fn},
     fmt::{
         FmtContext, FormatEvent, FormatFields,
         format::{self, Format, Json, JsonFields, Writer},
@@ -15,7 +16,10 @@ use tracing_subscriber::{
 };
 use url::Url;
 
-use crate::config::{LogFormat, LogSettings};
+use crate::{
+    config::{LogFormat, LogSettings},
+    http::LogFields,
+};
 
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
@@ -53,12 +57,18 @@ pub fn start_log(
 ) -> Result<Log, LogError> {
     let of_settings = format!("idp={}", settings.level.as_str());
     let filter = filter.unwrap_or(&of_settings);
+    if filter.contains('[') {
+        return Err(LogError::Filter {
+            filter: filter.to_owned(),
+            reason: "it names a span; filter by target and level, such as idp::http=debug"
+                .to_owned(),
+        });
+    }
     let filter =
         EnvFilter::try_new(format!("warn,{filter}")).map_err(|error| LogError::Filter {
             filter: filter.to_owned(),
             reason: error.to_string(),
         })?;
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let format = settings
         .format
         .unwrap_or(if std::io::stderr().is_terminal() {
@@ -66,19 +76,28 @@ pub fn start_log(
         } else {
             LogFormat::Json
         });
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match format {
-        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Text => lines
+            .event_format(TextLines::new(std::io::stderr().is_terminal()))
+            .boxed(),
         LogFormat::Json => lines
             .fmt_fields(JsonFields::new())
             .event_format(JsonLines::new())
             .boxed(),
     };
+    // Lines tell of their request themselves; spans would be written out for each.
+    let events = filter_fn(is_event).with_max_level_hint(LevelFilter::TRACE);
+    let mut layers = vec![lines.with_filter(filter.clone().and(events)).boxed()];
     let (log, spans) = exporter(collector)?;
+    layers.extend(spans.map(|spans| spans.with_filter(filter).boxed()));
     // A second initialisation, after --verbose, is not an error.
-    let _ = tracing_subscriber::registry()
-        .with(lines.and_then(spans).with_filter(filter))
-        .try_init();
+    let _ = tracing_subscriber::registry().with(layers).try_init();
     Ok(log)
+}
+
+fn is_event(metadata: &Metadata<'_>) -> bool {
+    metadata.is_event()
 }
 
 type Spans = Option<Box<dyn Layer<Registry> + Send + Sync>>;
@@ -104,7 +123,36 @@ fn exporter(_: Option<&Url>) -> Result<(Log, Spans), LogError> {
     Ok((Log::default(), None))
 }
 
-/// JSON lines. `tracing` knows no lists and writes one as a text; `kids` is made a list again.
+/// Plain lines, each with the fields of its request at its end.
+struct TextLines(Format);
+
+impl TextLines {
+    fn new(ansi: bool) -> Self {
+        Self(format::format().with_ansi(ansi))
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for TextLines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let line = line(&self.0, context, event)?;
+        match LogFields::with_current(ToString::to_string) {
+            Some(fields) => writeln!(writer, "{line} {fields}"),
+            None => writeln!(writer, "{line}"),
+        }
+    }
+}
+
+/// JSON lines. `tracing` knows no lists and writes one as a text; `kids` is made a list again. The fields of the
+/// line's request are the member `span`.
 struct JsonLines(Format<Json>);
 
 impl JsonLines {
@@ -113,6 +161,7 @@ impl JsonLines {
             format::format()
                 .json()
                 .flatten_event(true)
+                .with_current_span(false)
                 .with_span_list(false),
         )
     }
@@ -129,11 +178,30 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut line = String::with_capacity(256);
-        self.0
-            .format_event(context, Writer::new(&mut line), event)?;
-        writer.write_str(&with_lists(&line))
+        let line = line(&self.0, context, event)?;
+        let line = with_lists(&line);
+        let fields = LogFields::with_current(serde_json::to_string).and_then(Result::ok);
+        match (fields, line.strip_suffix('}')) {
+            (Some(fields), Some(members)) => writeln!(writer, "{members},\"span\":{fields}}}"),
+            _ => writeln!(writer, "{line}"),
+        }
     }
+}
+
+/// What `format` writes, without the line's end.
+fn line<S, N>(
+    format: &impl FormatEvent<S, N>,
+    context: &FmtContext<'_, S, N>,
+    event: &Event<'_>,
+) -> Result<String, fmt::Error>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    let mut line = String::with_capacity(256);
+    format.format_event(context, Writer::new(&mut line), event)?;
+    line.truncate(line.trim_end_matches('\n').len());
+    Ok(line)
 }
 
 /// The line with the member `kids` as a list, where it is the text of one. Kids are base64url, in which Rust and
@@ -189,6 +257,13 @@ mod tests {
         tracing::subscriber::with_default(subscriber, event);
         let bytes = lines.0.lock().unwrap().clone();
         serde_json::from_slice(&bytes).unwrap()
+    }
+
+    #[test]
+    fn a_filter_that_names_a_span_is_refused() {
+        let filter = Some("idp[request]=debug");
+        let error = start_log(LogSettings::default(), filter, None).unwrap_err();
+        assert!(error.to_string().contains("it names a span"), "{error}");
     }
 
     #[test]

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     config::{AuditSettings, Settings},
     domain::{AuditEvent, Clock, Outcome, Random, SecretString},
-    http::{self, Front, Ops},
+    http::{self, Bounds, Front, Ops},
     service::{Service, bootstrap, replace_administrator},
 };
 
@@ -139,18 +139,15 @@ impl Server {
 
     fn front(&self, extra: Router) -> Front {
         let limits = self.settings.limits;
-        let router = http::router(
+        Front::new(
             self.service.clone(),
             &self.server_url,
             extra,
-            limits.request_timeout,
-        );
-        Front::new(
-            router,
-            self.service.clone(),
-            &self.server_url,
             self.settings.trusted_proxies.clone(),
-            limits.connections,
+            Bounds {
+                requests: limits.connections,
+                time: limits.request_timeout,
+            },
         )
     }
 

@@ -135,6 +135,19 @@ impl Service {
         result
     }
 
+    /// Whether there is room for one more request for a token. Who asks first is spared taking it apart.
+    ///
+    /// # Errors
+    /// [`TokenRefusal::Unavailable`].
+    pub fn has_room_for_token(&self) -> Result<(), TokenRefusal> {
+        if self.gate.inside() < self.gate.most() {
+            return Ok(());
+        }
+        let refused = Err(Overloaded.into());
+        self.metrics.mint(&refused);
+        refused.map(drop)
+    }
+
     async fn try_issue_token(
         &self,
         request: TokenRequest,

@@ -15,6 +15,8 @@ use axum::{
 use serde_json::json;
 use url::Url;
 
+pub(super) use token::answer as token;
+
 use super::{App, AppState, cached};
 use crate::domain::{Issuer, SigningAlgorithm};
 
@@ -35,17 +37,20 @@ pub(super) fn router() -> Router<Arc<App>> {
 }
 
 async fn serve_discovery(State(app): AppState, headers: HeaderMap) -> Response<Body> {
-    cached::respond(
-        &app.discovery,
-        DISCOVERY_CACHE,
-        "application/json",
-        &headers,
-    )
+    discovery_document(&app, &headers)
 }
 
 async fn serve_jwks(State(app): AppState, headers: HeaderMap) -> Response<Body> {
+    jwks(&app, &headers)
+}
+
+pub(super) fn discovery_document(app: &App, headers: &HeaderMap) -> Response<Body> {
+    cached::respond(&app.discovery, DISCOVERY_CACHE, "application/json", headers)
+}
+
+pub(super) fn jwks(app: &App, headers: &HeaderMap) -> Response<Body> {
     let jwks = app.service.keys().jwks();
-    cached::respond(&jwks, JWKS_CACHE, "application/json", &headers)
+    cached::respond(&jwks, JWKS_CACHE, "application/json", headers)
 }
 
 /// The discovery document (`OpenID` Connect Discovery 1.0 §3, RFC 8414 §2) as JSON. The issuer comes

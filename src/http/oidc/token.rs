@@ -1,19 +1,21 @@
 //! `POST /oauth2/token`: client credentials with `private_key_jwt` (RFC 6749 §4.4, RFC 7523 §2.2).
 
 use axum::{
+    BoxError,
+    body::{Body, Bytes, HttpBody},
     extract::State,
     http::{
-        HeaderMap, HeaderValue, StatusCode,
-        header::{AUTHORIZATION, CACHE_CONTROL},
+        HeaderMap, HeaderValue, Request, StatusCode,
+        header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE},
     },
-    response::{AppendHeaders, IntoResponse},
+    response::{IntoResponse, Response},
 };
 use serde::Serialize;
 
 use crate::{
     domain::RoleArn,
-    http::{AppState, body::Form, error::HttpError, layers::Context},
-    service::TokenRequest,
+    http::{App, AppState, body::Form, error::HttpError, layers::Context},
+    service::{IssuedToken, RequestContext, TokenRequest},
 };
 
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -32,20 +34,63 @@ struct TokenResponse {
 pub(super) async fn issue(
     State(app): AppState,
     Context(context): Context,
-    headers: HeaderMap,
-    form: Form,
-) -> Result<impl IntoResponse, HttpError> {
-    let request = read(form, &headers)?;
-    let issued = app.service.issue_token(request, context).await?;
-    Ok((
-        AppendHeaders([(CACHE_CONTROL, HeaderValue::from_static("no-store"))]),
-        axum::Json(TokenResponse {
-            access_token: issued.token,
-            token_type: "Bearer",
-            expires_in: issued.lifetime.secs(),
-            role_arns: issued.roles,
-        }),
-    ))
+    request: Request<Body>,
+) -> Response {
+    answer(&app, request, context).await
+}
+
+/// Answers a request, whoever has routed it here.
+pub(in crate::http) async fn answer<B>(
+    app: &App,
+    request: Request<B>,
+    context: RequestContext,
+) -> Response
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    match issue_token(app, request, context).await {
+        Ok(issued) => respond(issued),
+        Err(error) => error.into_response(),
+    }
+}
+
+async fn issue_token<B>(
+    app: &App,
+    request: Request<B>,
+    context: RequestContext,
+) -> Result<IssuedToken, HttpError>
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let (parts, body) = request.into_parts();
+    // Received all the same: a connection that is closed over unread bytes takes the answer back.
+    let body = Form::receive(&parts, body).await?;
+    app.service.has_room_for_token()?;
+    let request = read(Form::parse(&body)?, &parts.headers)?;
+    Ok(app.service.issue_token(request, context).await?)
+}
+
+fn respond(issued: IssuedToken) -> Response {
+    let mut body = Vec::with_capacity(issued.token.len() + 256);
+    let answer = TokenResponse {
+        access_token: issued.token,
+        token_type: "Bearer",
+        expires_in: issued.lifetime.secs(),
+        role_arns: issued.roles,
+    };
+    if let Err(error) = serde_json::to_writer(&mut body, &answer) {
+        tracing::error!(%error, "a token's answer cannot be written");
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
+    let mut response = Response::new(Body::from(body));
+    let headers = response.headers_mut();
+    // With those that every answer gets, and the length and the date.
+    headers.reserve(6);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 fn read(mut form: Form, headers: &HeaderMap) -> Result<TokenRequest, HttpError> {

@@ -118,6 +118,33 @@ fn log_lines_are_json_with_the_request_and_the_callers_trace() {
     assert!(lines.iter().all(|line| line["level"].is_string()));
 }
 
+#[test]
+fn plain_log_lines_end_with_the_request() {
+    let mut installation = Installation::new(|port| {
+        format!(
+            "issuer = \"http://127.0.0.1:{port}\"\nlisten = \"127.0.0.1:{port}\"\n\
+             keys.algorithm = \"ES256\"\nlog.level = \"debug\"\nlog.format = \"text\"\n"
+        )
+    });
+    installation.start();
+    let (_, answer) = get(installation.port(), "/enroll/nonce", "").unwrap();
+    let id = answer
+        .lines()
+        .find_map(|line| line.strip_prefix("x-request-id: "))
+        .unwrap();
+    assert!(installation.stop().success());
+    let log = installation.log();
+    let end = format!(" request_id={id} method=GET route=enroll_nonce client=127.0.0.1");
+    let answered = log.lines().find(|line| line.ends_with(&end));
+    let answered = answered.unwrap_or_else(|| panic!("{log}"));
+    assert!(
+        answered.contains("DEBUG") && answered.contains("status=200"),
+        "{answered}"
+    );
+    let other = log.lines().find(|line| line.contains("stopping")).unwrap();
+    assert!(!other.contains("request_id"), "{other}");
+}
+
 /// A server whose database is on a file system of 6 MiB, which only its own processes see.
 struct Small {
     server: Running,
