@@ -25,10 +25,10 @@ pub use proxy::{
 pub use signer::{ExternalKey, ExternalKeys, SignError, Signer};
 pub use store::{
     AuditStore, Change, EnrolOutcome, EnrolmentStore, EnvironmentChange, EnvironmentStore,
-    FoundRecords, InsertOutcome, IssuerKeyStore, KeyChange, KeyNote, KeyStep, ListedPrincipal,
-    MintOutcome, MintRequest, MintStore, Notice, OrganizationChange, OrganizationStore,
-    OutstandingTokens, Page, Patience, PrincipalStore, ProjectStore, ReplicaStore, StopOutcome,
-    Store, StoreError, StoreUsage,
+    FoundRecords, InsertOutcome, IssuerKeyStore, KeyChange, KeyNote, KeyStep, ListedOrganization,
+    ListedPrincipal, MintOutcome, MintRequest, MintStore, Notice, OrganizationChange,
+    OrganizationStore, OutstandingTokens, Page, Patience, PrincipalStore, ProjectStore,
+    ReplicaStore, StopOutcome, Store, StoreError, StoreUsage,
 };
 pub use sts::{Sts, StsCredentials, StsError, StsRefusal, StsRequest};
 pub use unkept_key::UnkeptKey;

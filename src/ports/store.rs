@@ -7,9 +7,10 @@ use async_trait::async_trait;
 
 use super::{AdminStore, EnvironmentKeyStore};
 use crate::domain::{
-    Audience, AuditChain, AuditCut, AuditEvent, AuditFilter, AuditRecord, AwsClaimsChange,
-    Credential, Environment, EnvironmentId, EnvironmentState, Issuer, IssuerKey, JoinToken, KeyId,
-    Name, Organization, OrganizationId, Project, ProjectId, PublicJwk, RoleArn, Subject, Timestamp,
+    Audience, AuditChain, AuditCut, AuditEvent, AuditFilter, AuditRecord, AwsClaims,
+    AwsClaimsChange, Credential, Environment, EnvironmentId, EnvironmentState, Issuer, IssuerKey,
+    JoinToken, KeyId, Name, Organization, OrganizationId, Project, ProjectId, PublicJwk, RoleArn,
+    Subject, Timestamp,
 };
 
 /// Why the store did not do it.
@@ -204,10 +205,21 @@ pub struct ListedPrincipal {
     pub name: Name,
     /// Where it stands.
     pub state: EnvironmentState,
-    /// The audiences that its tokens can be for.
-    pub audiences: Arc<[Audience]>,
+    /// Whose it is.
+    pub organization: Arc<ListedOrganization>,
     /// The roles that its tokens may be pinned to; any if `None`.
     pub role_arns: Option<Vec<RoleArn>>,
+}
+
+/// What the principals of an organisation share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedOrganization {
+    /// What people call it.
+    pub name: Name,
+    /// The audiences that its tokens can be for.
+    pub audiences: Arc<[Audience]>,
+    /// What its tokens for AWS say beside `sub` and `aud`.
+    pub claims: AwsClaims,
 }
 
 /// Everything that can ask for tokens.

@@ -70,13 +70,17 @@ impl<'a> Question<'a> {
         // Writing to a text cannot fail.
         let _ = write!(self.subject, "{}", principal.subject);
         let bare = profile.claims == crate::domain::AwsClaims::default();
-        principal.audiences.iter().position(|audience| {
-            if bare || *audience != Audience::sts() {
-                self.admits_bare(audience)
-            } else {
-                self.admits_claims(principal, profile, audience)
-            }
-        })
+        principal
+            .organization
+            .audiences
+            .iter()
+            .position(|audience| {
+                if bare || *audience != Audience::sts() {
+                    self.admits_bare(audience)
+                } else {
+                    self.admits_claims(principal, profile, audience)
+                }
+            })
     }
 
     /// A token that says nothing to AWS beside `sub` and `aud`.

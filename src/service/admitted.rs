@@ -1,17 +1,12 @@
 //! Which principals a trust policy of somebody's AWS account lets in.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use tokio::task::JoinHandle;
 
 use super::{AdminRefusal, Administrator, Page, Service, StoreError, admission::Question};
 use crate::{
-    domain::{
-        AwsProfile, EnvironmentId, Name, Organization, OrganizationId, ProjectId, RoleArn, TagNames,
-    },
+    domain::{AwsProfile, EnvironmentId, Name, OrganizationId, ProjectId, RoleArn, TagNames},
     iam::Document,
     ports::ListedPrincipal,
 };
@@ -77,7 +72,7 @@ impl Service {
                     "trust_policy: no statement names the provider of this issuer",
                 ),
             )?;
-        let mut tenants = Tenants::default();
+        let mut projects = HashMap::new();
         let mut found = AdmittedPage {
             items: Vec::new(),
             scanned: 0,
@@ -97,7 +92,7 @@ impl Service {
             for principal in rows {
                 let id = principal.subject.environment;
                 found.scanned += 1;
-                let profile = self.profile(&principal, &mut tenants).await?;
+                let profile = self.profile(&principal, &mut projects).await?;
                 if let Some(audience) = question.admits(&principal, &profile) {
                     found.items.push(Admitted {
                         principal,
@@ -135,21 +130,14 @@ impl Service {
     async fn profile(
         &self,
         principal: &ListedPrincipal,
-        tenants: &mut Tenants,
+        projects: &mut HashMap<ProjectId, Option<Name>>,
     ) -> Result<AwsProfile, StoreError> {
-        let id = principal.subject.organization;
-        let known = match tenants.organizations.entry(id) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(unknown) => unknown.insert(self.store.organization(id).await?),
-        };
-        let Some(organization) = known else {
-            return Ok(AwsProfile::default());
-        };
-        let claims = organization.aws_claims;
+        let organization = &principal.organization;
+        let claims = organization.claims;
         let mut names = None;
         if claims.session_tags {
             let project = match principal.subject.project {
-                Some(project) => self.project_name(project, &mut tenants.projects).await?,
+                Some(project) => self.project_name(project, projects).await?,
                 None => None,
             };
             names = Some(TagNames {
@@ -194,11 +182,4 @@ impl Drop for Reading {
     fn drop(&mut self) {
         self.0.abort();
     }
-}
-
-/// What principals share, read once.
-#[derive(Default)]
-struct Tenants {
-    organizations: HashMap<OrganizationId, Option<Organization>>,
-    projects: HashMap<ProjectId, Option<Name>>,
 }

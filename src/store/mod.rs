@@ -9,6 +9,7 @@ mod error;
 mod jti;
 mod keys;
 mod postgres;
+mod principals;
 mod queue;
 mod rotation;
 mod rows;

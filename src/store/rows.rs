@@ -1,39 +1,42 @@
 //! Rows as the databases return them, and what they mean. The same columns in both.
 
-use std::{collections::HashMap, fmt::Display, str::FromStr, sync::Arc, time::Duration};
+use std::{fmt::Display, str::FromStr, time::Duration};
 
 use sqlx::FromRow;
 
 use super::audit::{Head, chain_owner};
 use crate::{
     domain::{
-        Audience, AuditChain, AuditCut, AuditRecord, AwsClaims, AwsProfile, ChainHead, Credential,
+        AuditChain, AuditCut, AuditRecord, AwsClaims, AwsProfile, ChainHead, Credential,
         Environment, EnvironmentState, IssuerKey, JoinToken, KeyFacts, Organization, Project,
         SigningAlgorithm, Subject, TagNames, Timestamp,
     },
-    ports::{AdminToken, KeyStanding, ListedPrincipal, OutstandingTokens, StoreError},
+    ports::{AdminToken, KeyStanding, OutstandingTokens, StoreError},
 };
 
 pub(super) fn corrupt(column: &str, error: impl Display) -> StoreError {
     StoreError::Corrupt(format!("{column}: {error}"))
 }
 
-fn parse<T: FromStr<Err: Display>>(column: &str, text: &str) -> Result<T, StoreError> {
+pub(super) fn parse<T: FromStr<Err: Display>>(column: &str, text: &str) -> Result<T, StoreError> {
     text.parse().map_err(|error| corrupt(column, error))
 }
 
-fn optional<T: FromStr<Err: Display>>(
+pub(super) fn optional<T: FromStr<Err: Display>>(
     column: &str,
     text: Option<&str>,
 ) -> Result<Option<T>, StoreError> {
     text.map(|text| parse(column, text)).transpose()
 }
 
-fn json<T: serde::de::DeserializeOwned>(column: &str, text: &str) -> Result<T, StoreError> {
+pub(super) fn json<T: serde::de::DeserializeOwned>(
+    column: &str,
+    text: &str,
+) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|error| corrupt(column, error))
 }
 
-fn optional_json<T: serde::de::DeserializeOwned>(
+pub(super) fn optional_json<T: serde::de::DeserializeOwned>(
     column: &str,
     text: Option<&str>,
 ) -> Result<Option<T>, StoreError> {
@@ -214,51 +217,6 @@ impl TryFrom<CredentialRow> for Credential {
             audiences: json("organizations.audiences", &row.audiences)?,
             aws,
         })
-    }
-}
-
-/// Reads principals, very many in a row: what organisations share is parsed once.
-#[derive(Default)]
-pub(super) struct PrincipalReader(HashMap<String, Arc<[Audience]>>);
-
-/// The columns of a principal.
-pub(super) struct PrincipalColumns<'a> {
-    pub(super) id: &'a str,
-    pub(super) organization_id: &'a str,
-    pub(super) project_id: Option<&'a str>,
-    pub(super) name: &'a str,
-    pub(super) state: &'a str,
-    pub(super) audiences: &'a str,
-    pub(super) role_arns: Option<&'a str>,
-}
-
-impl PrincipalReader {
-    pub(super) fn read(
-        &mut self,
-        row: &PrincipalColumns<'_>,
-    ) -> Result<ListedPrincipal, StoreError> {
-        Ok(ListedPrincipal {
-            subject: Subject {
-                organization: parse("environments.organization_id", row.organization_id)?,
-                project: optional("environments.project_id", row.project_id)?,
-                environment: parse("environments.id", row.id)?,
-            },
-            name: parse("environments.name", row.name)?,
-            state: EnvironmentState::from_name(row.state)
-                .ok_or_else(|| corrupt("environments.state", format!("{:?} is none", row.state)))?,
-            audiences: self.audiences(row.audiences)?,
-            role_arns: optional_json("environments.role_arns", row.role_arns)?,
-        })
-    }
-
-    fn audiences(&mut self, text: &str) -> Result<Arc<[Audience]>, StoreError> {
-        if let Some(known) = self.0.get(text) {
-            return Ok(Arc::clone(known));
-        }
-        let read: Vec<Audience> = json("organizations.audiences", text)?;
-        let read: Arc<[Audience]> = read.into();
-        self.0.insert(text.to_owned(), Arc::clone(&read));
-        Ok(read)
     }
 }
 

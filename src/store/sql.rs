@@ -49,14 +49,28 @@ pub(super) const SELECT_ENVIRONMENTS_OF_PROJECT: &str = "SELECT id, organization
      name, state, kid, created_at, enrolled_at, quarantined_at, stopped_at, role_arns FROM environments \
      WHERE organization_id = $1 AND project_id = $4 AND id > $2 ORDER BY id LIMIT $3";
 
-pub(super) const SELECT_PRINCIPALS: &str = "SELECT e.id, e.organization_id, e.project_id, e.name, \
-     e.state, o.audiences, e.role_arns FROM environments e JOIN organizations o ON o.id = e.organization_id \
-     WHERE e.id > $1 ORDER BY e.id LIMIT $2";
-
-pub(super) const SELECT_PRINCIPALS_OF_ORGANIZATION: &str = "SELECT e.id, e.organization_id, \
-     e.project_id, e.name, e.state, o.audiences, e.role_arns FROM environments e \
-     JOIN organizations o ON o.id = e.organization_id \
-     WHERE e.organization_id = $3 AND e.id > $1 ORDER BY e.id LIMIT $2";
+/// A page of principals as one JSON text, which costs a fraction of as many rows: `$array` makes an array
+/// of its arguments, and `$list` one of all of those. What [`principals`](super::principals) reads.
+macro_rules! select_principals {
+    ($list:literal, $array:literal, $filter:literal) => {
+        concat!(
+            "SELECT CAST(coalesce(",
+            $list,
+            "(",
+            $array,
+            "(id, organization_id, project_id, name, state, role_arns, organization_name, audiences, \
+             session_tags, source_identity, role_pin)), '[]') AS TEXT) FROM (SELECT e.id, \
+             e.organization_id, e.project_id, e.name, e.state, e.role_arns, \
+             o.name AS organization_name, o.audiences, CAST(o.session_tags AS INTEGER) AS session_tags, \
+             CAST(o.source_identity AS INTEGER) AS source_identity, \
+             CAST(o.role_pin AS INTEGER) AS role_pin FROM environments e \
+             JOIN organizations o ON o.id = e.organization_id WHERE ",
+            $filter,
+            "e.id > $1 ORDER BY e.id LIMIT $2) page",
+        )
+    };
+}
+pub(super) use select_principals;
 
 /// What is NULL stays as it is; for the roles, where NULL lifts the limit, `$3` says whether they
 /// change.

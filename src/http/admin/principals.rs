@@ -62,7 +62,9 @@ impl From<Admitted> for AdmittedView {
             name: principal.name,
             state: principal.state,
             subject: principal.subject.to_string(),
-            audience: principal.audiences[admitted.audience].as_str().to_owned(),
+            audience: principal.organization.audiences[admitted.audience]
+                .as_str()
+                .to_owned(),
         }
     }
 }

@@ -148,10 +148,20 @@ pub(super) async fn projects(database: &impl Database) {
 pub(super) async fn principals(database: &impl Database) {
     let world = World::new(database).await;
     let store = &world.store;
-    let (one, other) = (
-        world.stored_organization().await,
-        world.stored_organization().await,
-    );
+    let one = world.stored_organization().await;
+    let with_claims = OrganizationChange {
+        aws_claims: AwsClaimsChange {
+            session_tags: Some(true),
+            role_pin: Some(true),
+            ..AwsClaimsChange::default()
+        },
+        ..OrganizationChange::default()
+    };
+    let other = world.stored_organization().await.id;
+    let event = world.event(Some(other));
+    let changed = store.update_organization(other, &with_claims, event);
+    changed.await.unwrap();
+    let other = store.organization(other).await.unwrap().unwrap();
     let project = world.stored_project(one.id).await.id;
     let mut stored = Vec::new();
     for (organization, project) in [(&one, None), (&other, None), (&one, Some(project))] {
@@ -181,7 +191,10 @@ pub(super) async fn principals(database: &impl Database) {
             principal.state == EnvironmentState::Stopped,
             environment.id == stopped
         );
-        assert_eq!(&principal.audiences[..], &organization.audiences[..]);
+        let of = &principal.organization;
+        assert_eq!(&of.audiences[..], &organization.audiences[..]);
+        assert_eq!(of.name, organization.name);
+        assert_eq!(of.claims, organization.aws_claims);
         let expected = (environment.id == pinned_id).then(|| roles.clone());
         assert_eq!(principal.role_arns, expected);
     }
