@@ -53,7 +53,8 @@ fn main() {
     for round in 0..=ROUNDS {
         let begun = Instant::now();
         let verify = clean(IDP, site.path())
-            .args(["admin", "audit", "verify", "--config", "idp.toml"])
+            .args(["admin", "audit", "verify", "--config"])
+            .arg(site.config())
             .stdout(Stdio::null())
             .output()
             .expect("idp starts");

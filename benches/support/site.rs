@@ -103,7 +103,8 @@ impl Site {
         self.serve_on(command, address)
     }
 
-    fn config(&self) -> PathBuf {
+    /// Its configuration.
+    pub(crate) fn config(&self) -> PathBuf {
         self.path().join("idp.toml")
     }
 
